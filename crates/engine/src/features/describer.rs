@@ -8,6 +8,7 @@
 
 use crate::columns::index::ItemIndex;
 use crate::consumption::User;
+use crate::domain::Timestamp;
 use crate::features::candidate::Candidate;
 use crate::features::context::Circumstances;
 use crate::features::context::TopicLifts;
@@ -20,6 +21,7 @@ use crate::models::cold_start::Scales;
 use crate::models::collaborative::CooccurrenceScorer;
 use crate::models::collaborative::ItemItemScores;
 use crate::models::contexts::RequestContext;
+use crate::models::decay::decay;
 use crate::numeric;
 use crate::numeric::math;
 use crate::state::View;
@@ -30,6 +32,7 @@ const CHEAP_ITEMS_PER_CANDIDATE: usize = 100;
 const COLLABORATIVE_UNIT: f32 = 0.02;
 const COOCCURRENCE_UNIT: f32 = 0.01;
 const ASSOCIATION_UNIT: f32 = 0.01;
+const FORTNIGHT_HOURS: f32 = 14.0 * 24.0;
 /// Hours since the last consumption above which time counts by the logarithm.
 const REPEAT_UNIT_HOURS: f64 = 1.0;
 
@@ -87,6 +90,8 @@ pub struct Describer<'a> {
     cohorts: Option<CohortScorer<'a>>,
     /// At the view's clock.
     scales: Scales,
+    /// Weights of popularity, of trend and of a fortnight at the time of the request, 0 to 1.
+    timeliness: [f32; 3],
     request_context: RequestContext,
     responses: ResponseTaste,
     together: PathScores<'a>,
@@ -153,6 +158,7 @@ impl<'a> Describer<'a> {
             circumstances: Circumstances::new(view, user, request_context, candidates),
             cohorts,
             scales: view.popularity_scales(),
+            timeliness: timeliness(view, request_context.now),
             request_context: *request_context,
             responses: ResponseTaste::new(view, user),
             together: PathScores::new(cooccurrence, count, items),
@@ -273,7 +279,7 @@ impl<'a> Describer<'a> {
 
     pub fn popularity(&self, subject: &Subject<'_>) -> f32 {
         let mass = subject.statistics.map_or(0.0, |one| self.scales.popularity(one));
-        math::log1p_f32(mass)
+        self.timeliness[0] * math::log1p_f32(mass)
     }
 
     /// Popularity, less the more is known of the user.
@@ -288,17 +294,17 @@ impl<'a> Describer<'a> {
     /// A count of positives that decays by their number.
     pub fn activity(&self, subject: &Subject<'_>, sum: fn(&Scales, &ItemStatistics) -> f32) -> f32 {
         let mass = subject.statistics.map_or(0.0, |one| sum(&self.scales, one));
-        math::log1p_f32(mass)
+        self.timeliness[0] * math::log1p_f32(mass)
     }
 
     pub fn popularity_fortnight(&self, subject: &Subject<'_>) -> f32 {
         let mass = subject.statistics.map_or(0.0, |one| self.scales.fortnight(one));
-        math::log1p_f32(mass)
+        self.timeliness[2] * math::log1p_f32(mass)
     }
 
     pub fn trend(&self, subject: &Subject<'_>) -> f32 {
         let mass = subject.statistics.map_or(0.0, |one| self.scales.trend(one));
-        math::log1p_f32(mass)
+        self.timeliness[1] * math::log1p_f32(mass)
     }
 
     pub fn cohort(&self, subject: &Subject<'_>) -> f32 {
@@ -357,4 +363,12 @@ impl<'a> Describer<'a> {
 fn associated(scores: &ItemItemScores<ItemIndex>, subject: &Subject<'_>) -> f32 {
     let score = subject.candidate.index.map_or(0.0, |index| scores.of(index));
     signed_evidence(score, ASSOCIATION_UNIT)
+}
+
+/// Weights of popularity, of trend and of a fortnight, by their half-lives: the earlier the request is than the
+/// view's clock, the lower they are. 1 at the clock and after it, where requests are served; the choices that a
+/// hybrid is fitted to lie before it, and the older they are the less they tell of what popularity is worth.
+fn timeliness(view: &View, now: Timestamp) -> [f32; 3] {
+    [view.popularity_half_life_hours(), view.settings.trend_half_life_hours, FORTNIGHT_HOURS]
+        .map(|half_life| decay(now.min(view.clock), view.clock, half_life))
 }

@@ -51,6 +51,8 @@ use crate::seed;
 use crate::state::View;
 
 /// The component that LinUCB adds to a score.
+/// The latest items of a user that serendipity keeps away from.
+const FAMILIAR: usize = 10;
 const UNCERTAINTY: &str = "uncertainty";
 /// The component of the item's expected reward beyond its features.
 const ITEM: &str = "item";
@@ -454,7 +456,8 @@ pub(super) fn slate<'a>(
     request: &'a RankRequest<'_>,
 ) -> Slate<'a> {
     let choice = &request.choice;
-    let recent = if choice.serendipity_weight > 0.0 { &request.context.recent[..] } else { &[] };
+    let familiar = if choice.serendipity_weight > 0.0 { FAMILIAR } else { 0 };
+    let recent = request.context.recent.iter().take(familiar);
     let novelty = if choice.novelty_weight > 0.0 {
         view.self_information(candidates.iter().map(|candidate| candidate.index))
     } else {
@@ -464,7 +467,7 @@ pub(super) fn slate<'a>(
         Some(user) if choice.method == DiversityMethod::Calibrated => topic_mix(view, user),
         _ => Vec::new(),
     };
-    let recent = recent.iter().map(|&item| Candidate::known(view, item)).collect();
+    let recent = recent.map(|&item| Candidate::known(view, item)).collect();
     let Weighed { scores, deviations, exploration } = weighed;
     let pins = request.pins;
     let excluded = request.baseline.map_or(&[][..], Baseline::excluded);

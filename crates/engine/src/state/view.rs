@@ -45,7 +45,9 @@ use crate::models::collaborative::Associations;
 use crate::models::collaborative::CooccurrenceScorer;
 use crate::models::collaborative::FoldIn;
 use crate::models::collaborative::Influence;
-use crate::models::collaborative::SUCCESSION;
+use crate::models::collaborative::SUCCESSION_RECENCY;
+use crate::models::collaborative::TOGETHER;
+use crate::models::collaborative::TOGETHER_RECENCY;
 use crate::models::content::Document;
 use crate::models::content::Inverted;
 use crate::models::content::TermVectors;
@@ -425,8 +427,9 @@ impl View {
             &self.items.cooccurrence,
             &self.items.popularity,
             self.popularity_scales(),
-            recent,
+            &recent[..recent.len().min(TOGETHER)],
             self.decays.cooccurrence.at(self.clock),
+            TOGETHER_RECENCY,
         )
     }
 
@@ -454,8 +457,9 @@ impl View {
             &self.items.successors,
             &self.items.popularity,
             self.popularity_scales(),
-            &recent[..recent.len().min(SUCCESSION)],
+            recent,
             self.decays.cooccurrence.at(self.clock),
+            SUCCESSION_RECENCY,
         )
     }
 

@@ -6,12 +6,13 @@
 //! the strongest single signal of a stream: it needs no training and follows the latest event
 //! at once.
 //!
-//! Succession is the same with a direction: `D[j,i]` grows by one when `i` is consumed
-//! after `j`, for the last three items. It predicts what comes next where order
-//! matters: tracks, locations, episodes.
+//! Succession is the same with a direction: when `i` is consumed, `D[j,i]` grows by `e^(-g/8)` for
+//! each of the last twenty items `j`, of which `g` were newer; items score with weight `e^(-p/4)`,
+//! the newest with `p = 0`. It predicts what comes next where order matters: tracks, locations, episodes.
 //!
-//! A row is bounded, so its least entries are forgotten: 8 KiB an item at most.
+//! A row is bounded, so its least entries are forgotten: 10 KiB an item at most, both together.
 
+use std::iter;
 use std::sync::Arc;
 
 use crate::columns::column::Column;
@@ -23,10 +24,14 @@ use crate::models::decay::DecayedRow;
 use crate::numeric::math;
 
 /// Items of a user's recent path.
-pub const RECENT: usize = 10;
-/// Of these, the ones that succession uses.
-pub const SUCCESSION: usize = 3;
-const RECENCY_WEIGHT: f32 = 0.95;
+pub const RECENT: usize = 20;
+/// Of these, the ones that co-occurrence uses.
+pub const TOGETHER: usize = 10;
+/// How much less an item of the path counts for each that is newer: in scores of co-occurrence, in scores of
+/// succession, `e^(-1/4)`, and when a succession is counted, `e^(-1/8)`.
+pub const TOGETHER_RECENCY: f32 = 0.95;
+pub const SUCCESSION_RECENCY: f32 = 0.778_8;
+const COUNTED_RECENCY: f32 = 0.882_5;
 const RECENT_EXPONENT: f64 = 0.7;
 const NEIGHBOURS_MAX: usize = 1_024;
 const SUCCESSORS_MAX: usize = 256;
@@ -38,7 +43,7 @@ pub type ItemRows = Column<Arc<DecayedRow<ItemIndex>>, ItemIndex>;
 
 /// Counts that `item` was consumed after `recent`.
 pub fn note(rows: &mut ItemRows, item: ItemIndex, recent: &[ItemIndex], at: DecayTime) {
-    for &other in recent.iter().filter(|&&other| other != item) {
+    for &other in recent.iter().take(TOGETHER).filter(|&&other| other != item) {
         for (from, to) in [(item, other), (other, item)] {
             let row = Arc::make_mut(rows.get_mut(from));
             row.add(to, 1.0, at, NEIGHBOURS_MAX);
@@ -48,15 +53,14 @@ pub fn note(rows: &mut ItemRows, item: ItemIndex, recent: &[ItemIndex], at: Deca
 
 /// Counts that `item` came next after `recent`.
 pub fn note_succession(rows: &mut ItemRows, item: ItemIndex, recent: &[ItemIndex], at: DecayTime) {
-    for &other in recent.iter().take(SUCCESSION).filter(|&&other| other != item) {
-        let row = Arc::make_mut(rows.get_mut(other));
-        row.add(item, 1.0, at, SUCCESSORS_MAX);
+    for (other, weight) in before(item, recent) {
+        Arc::make_mut(rows.get_mut(other)).add(item, weight, at, SUCCESSORS_MAX);
     }
 }
 
 /// Takes back what [`note`] counted.
 pub fn take_back(rows: &mut ItemRows, item: ItemIndex, recent: &[ItemIndex], at: DecayTime) {
-    for &other in recent.iter().filter(|&&other| other != item) {
+    for &other in recent.iter().take(TOGETHER).filter(|&&other| other != item) {
         for (from, to) in [(item, other), (other, item)] {
             Arc::make_mut(rows.get_mut(from)).take_back(to, 1.0, at);
         }
@@ -70,9 +74,15 @@ pub fn take_back_succession(
     recent: &[ItemIndex],
     at: DecayTime,
 ) {
-    for &other in recent.iter().take(SUCCESSION).filter(|&&other| other != item) {
-        Arc::make_mut(rows.get_mut(other)).take_back(item, 1.0, at);
+    for (other, weight) in before(item, recent) {
+        Arc::make_mut(rows.get_mut(other)).take_back(item, weight, at);
     }
+}
+
+/// The items of a path that `item` came after, with the weights of that.
+fn before(item: ItemIndex, recent: &[ItemIndex]) -> impl Iterator<Item = (ItemIndex, f32)> {
+    let weights = iter::successors(Some(1.0), |weight| Some(weight * COUNTED_RECENCY));
+    recent.iter().copied().zip(weights).filter(move |&(other, _)| other != item)
 }
 
 /// Scores candidates against the recent path of one user.
@@ -93,6 +103,7 @@ impl<'v> CooccurrenceScorer<'v> {
         scales: Scales,
         recent: &[ItemIndex],
         now: DecayTime,
+        recency_weight: f32,
     ) -> Self {
         let mut recency = 1.0;
         let mut weighted = Vec::with_capacity(recent.len());
@@ -104,7 +115,7 @@ impl<'v> CooccurrenceScorer<'v> {
                 let norm = math::pow(f64::from(mass), RECENT_EXPONENT) as f32;
                 weighted.push((item, row, recency * scale / norm));
             }
-            recency *= RECENCY_WEIGHT;
+            recency *= recency_weight;
         }
         Self { rows: weighted, popularity, scales }
     }
@@ -226,7 +237,14 @@ mod tests {
         now: Timestamp,
     ) -> CooccurrenceScorer<'v> {
         let scales = popularity.scales(now, decays);
-        CooccurrenceScorer::new(rows, popularity, scales, recent, decays.cooccurrence.at(now))
+        CooccurrenceScorer::new(
+            rows,
+            popularity,
+            scales,
+            recent,
+            decays.cooccurrence.at(now),
+            TOGETHER_RECENCY,
+        )
     }
 
     #[test]
@@ -239,6 +257,20 @@ mod tests {
         assert!((f64::from(scorer.score(two)) - expected).abs() < 1e-6);
         assert_eq!(scorer.cause(two), Some(one));
         assert_eq!(scorer.score(seven), 0.0);
+    }
+
+    #[test]
+    fn what_came_just_before_leads_to_an_item_more_than_what_came_earlier_and_nothing_leads_back() {
+        let now = DecayTime::default();
+        let [one, two, three] = [1, 2, 3].map(ItemIndex::new);
+        let mut rows: ItemRows = (0..10).map(|_| Arc::default()).collect();
+        note_succession(&mut rows, three, &[two, three, one], now);
+        let counts = [one, two, three].map(|from| rows[from].stored(three));
+        assert!((counts[0] - (-0.25_f32).exp()).abs() < 1e-4, "{counts:?}");
+        assert_eq!(counts[1..], [1.0, 0.0]);
+        assert_eq!(rows[three].entries(), []);
+        take_back_succession(&mut rows, three, &[two, three, one], now);
+        assert!(rows.iter().all(|row| row.entries().is_empty()));
     }
 
     #[test]

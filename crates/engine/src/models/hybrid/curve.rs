@@ -43,6 +43,20 @@ impl Curve {
         self.known + (self.slope + self.length * length) * x + bent
     }
 
+    /// The lines that it consists of without the bound, each a constant and a slope: before the first bend, and
+    /// after each. `x = 0` lies on none.
+    pub fn lines(&self, length: f32) -> [(f64, f64); BENDS_MAX + 1] {
+        let constant =
+            self.known - self.bends.iter().map(|&(at, bend)| bend * (-at).max(0.0)).sum::<f32>();
+        let mut line = (f64::from(constant), f64::from(self.slope + self.length * length));
+        let mut lines = [line; BENDS_MAX + 1];
+        for (next, &(at, bend)) in lines[1..].iter_mut().zip(&self.bends) {
+            line = (line.0 - f64::from(bend) * f64::from(at), line.1 + f64::from(bend));
+            *next = line;
+        }
+        lines
+    }
+
     /// The same curve, so many times lower.
     #[must_use]
     pub fn divided_by(&self, unit: f32) -> Self {
@@ -126,6 +140,18 @@ mod tests {
         assert_eq!(curve().at(1.0, 1.0) - curve().at(1.0, 0.0), 0.5, "long histories add");
         assert_eq!(curve().at(VALUE_MAX, 1e6), VALUE_MAX);
         assert_eq!(curve().divided_by(2.0).at(3.0, 1.0), curve().at(3.0, 1.0) / 2.0);
+    }
+
+    #[test]
+    fn between_its_bends_it_is_a_line() {
+        let lines = curve().lines(0.5);
+        for (line, x) in [(0, -3.0), (0, -1.5), (1, -0.5), (1, 0.5), (1, 2.0), (2, 2.5), (2, 3.5)] {
+            let (constant, slope) = lines[line];
+            assert!(
+                (constant + slope * f64::from(x) - f64::from(curve().unbounded(x, 0.5))).abs()
+                    < 1e-6
+            );
+        }
     }
 
     #[test]

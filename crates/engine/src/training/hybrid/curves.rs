@@ -8,6 +8,7 @@
 //!   a row was chosen more often than expected. A pass costs a few operations for each value that is not 0.
 //! - The sets are passed in fixed pieces, so threads change no bit.
 
+use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
 use rayon::slice::ParallelSlice;
 
@@ -20,6 +21,10 @@ use crate::numeric::lbfgs::Objective;
 use crate::training::hybrid::logit::Prior;
 use crate::training::hybrid::logit::Scaled;
 use crate::training::hybrid::logit::residuals;
+use crate::training::hybrid::segments::Bends;
+use crate::training::hybrid::segments::Moments;
+use crate::training::hybrid::segments::SEGMENTS;
+use crate::training::hybrid::segments::Segmented;
 
 /// Shares of the values of a feature below its bends.
 const QUANTILES: [f64; BENDS_MAX] = [0.5, 0.9, 0.98];
@@ -29,12 +34,10 @@ const SAMPLE: usize = 20_000;
 const UNKNOWN_MIN: f64 = 0.1;
 /// Least precision of the prior of what is no slope.
 const BENT_MIN: f64 = 10.0;
-const STEPS_MAX: usize = 60;
 /// A curve that adds less than this, in logits, is left out.
 const WORTH_MIN: f64 = 1e-4;
 /// Sets of which the sums are made by one thread.
 const CHUNK: usize = 16;
-const SEGMENTS: usize = BENDS_MAX + 1;
 
 /// What is fitted of one feature.
 #[derive(Debug, Clone)]
@@ -49,10 +52,6 @@ struct Shape {
 impl Shape {
     fn count(&self) -> usize {
         2 + self.bends.len() + usize::from(self.has_step)
-    }
-
-    fn segment(&self, x: f32) -> usize {
-        self.bends.iter().filter(|&&at| x > at).count()
     }
 
     fn curve(&self, parameters: &[f64]) -> Curve {
@@ -103,6 +102,11 @@ impl Shapes {
         Self { shapes, parameters: from }
     }
 
+    fn segmented<'s>(&self, set: &'s Scaled) -> Segmented<'s> {
+        let bends = self.shapes.iter().map(|shape| Bends { feature: shape.at, at: &shape.bends });
+        Segmented::new(set, bends)
+    }
+
     /// The curves of parameters, by position of the feature.
     pub fn curves(&self, parameters: &[f64]) -> Vec<Option<Curve>> {
         let mut curves = vec![None; FEATURES.len()];
@@ -126,7 +130,7 @@ impl Shapes {
     }
 
     /// Weights of straight lines as parameters.
-    fn straight(&self, weights: &[f64]) -> Vec<f64> {
+    pub fn straight(&self, weights: &[f64]) -> Vec<f64> {
         let mut parameters = vec![0.0; self.parameters];
         for shape in &self.shapes {
             parameters[shape.from] = weights[shape.at];
@@ -146,119 +150,147 @@ impl Shapes {
     }
 }
 
-/// Fits the parameters of the shapes, from straight lines of these weights. The prior is that of the
-/// weights; what is no slope is 0 by it, as surely at least.
-pub fn fit(sets: &[&Scaled], shapes: &Shapes, prior: &Prior, start: &[f64]) -> Vec<f64> {
+/// Choice sets by the bends of their features.
+pub struct Bent<'s> {
+    pub shapes: Shapes,
+    sets: Vec<Segmented<'s>>,
+}
+
+impl<'s> Bent<'s> {
+    pub fn new(sets: &[&'s Scaled]) -> Self {
+        let shapes = Shapes::of(sets);
+        let sets = sets.par_iter().map(|set| shapes.segmented(set)).collect();
+        Self { shapes, sets }
+    }
+
+    /// Scores of the rows of a set by parameters.
+    pub fn score(&self) -> impl Fn(&[f64], &Scaled) -> Vec<f64> + Sync {
+        |parameters, set| self.shapes.scores(parameters, set)
+    }
+
+    /// Curves fitted to all sets but those of a fold.
+    pub fn fit(
+        &self,
+        without: Option<usize>,
+        prior: &Prior,
+        start: Vec<f64>,
+        steps: usize,
+    ) -> Vec<f64> {
+        let has = |set: &&Segmented<'_>| without.is_none() || set.set.fold != without;
+        let sets: Vec<&Segmented<'_>> = self.sets.iter().filter(has).collect();
+        fit(&sets, &self.shapes, prior, start, steps)
+    }
+}
+
+/// Fits the parameters of the shapes, from `start`. The prior is that of the weights; what is no slope is 0 by
+/// it, as surely at least.
+fn fit(
+    sets: &[&Segmented<'_>],
+    shapes: &Shapes,
+    prior: &Prior,
+    start: Vec<f64>,
+    steps: usize,
+) -> Vec<f64> {
     let (mean, precision) = (shapes.straight(&prior.mean), shapes.precision(prior));
-    let start = shapes.straight(start);
-    let mut curvature = pass(sets, shapes, &start).curvature;
+    let mut curvature = shapes.pass(sets, &start, Shapes::curvature).1;
     curvature.iter_mut().zip(&precision).for_each(|(own, prior)| *own += prior);
     let objective = |parameters: &[f64]| {
-        let Sums { likelihood, gradient, .. } = pass(sets, shapes, parameters);
-        let mut objective = Objective { value: -likelihood, gradient };
-        for (at, gradient) in objective.gradient.iter_mut().enumerate() {
+        let (likelihood, mut gradient) = shapes.pass(sets, parameters, Shapes::gradient);
+        let mut value = -likelihood;
+        for (at, gradient) in gradient.iter_mut().enumerate() {
             let off = parameters[at] - mean[at];
-            objective.value += 0.5 * precision[at] * off * off;
+            value += 0.5 * precision[at] * off * off;
             *gradient = precision[at] * off - *gradient;
         }
-        objective
+        Objective { value, gradient }
     };
-    lbfgs::minimum(start, curvature, STEPS_MAX, objective)
+    lbfgs::minimum(start, curvature, steps, objective)
 }
 
-/// Sums over sets, by parameter.
-#[derive(Debug, Clone)]
-struct Sums {
-    likelihood: f64,
-    gradient: Vec<f64>,
-    /// An upper bound of the diagonal of the curvature.
-    curvature: Vec<f64>,
-}
-
-/// Sums over the values of a feature between two bends: of `r`, `r x`; of `v`, `v x`, `v x^2`.
-type Segment = [f64; 5];
-
-/// Sums of one feature.
-#[derive(Debug, Clone, Copy, Default)]
-struct Part {
-    segments: [Segment; SEGMENTS],
-    /// Of `r l x`, and of `v (l x)^2`.
-    length: [f64; 2],
-}
-
-fn pass(sets: &[&Scaled], shapes: &Shapes, parameters: &[f64]) -> Sums {
-    let curves: Vec<Curve> = shapes.shapes.iter().map(|shape| shape.curve(parameters)).collect();
-    let sums = |sets: &[&Scaled]| {
-        let mut likelihood = 0.0;
-        let mut parts = vec![Part::default(); curves.len()];
-        sets.iter().for_each(|set| likelihood += add(set, shapes, &curves, &mut parts));
-        (likelihood, parts)
-    };
-    let sums: Vec<(f64, Vec<Part>)> = sets.par_chunks(CHUNK).map(sums).collect();
-    let mut all = Sums {
-        likelihood: 0.0,
-        gradient: vec![0.0; shapes.parameters],
-        curvature: vec![0.0; shapes.parameters],
-    };
-    for (likelihood, parts) in sums {
-        all.likelihood += likelihood;
-        shapes.shapes.iter().zip(&parts).for_each(|(shape, part)| all.take(shape, part));
-    }
-    all
-}
-
-/// Adds what a set tells; its log-likelihood.
-fn add(set: &Scaled, shapes: &Shapes, curves: &[Curve], parts: &mut [Part]) -> f64 {
-    let length = set.rows.length();
-    let score = |row: &[f32]| {
-        let values = shapes.shapes.iter().zip(curves);
-        values.map(|(shape, curve)| f64::from(curve.unbounded(row[shape.at], length))).sum()
-    };
-    let scores: Vec<f64> = set.rows.rows().map(score).collect();
-    let (likelihood, residuals) = residuals(set, &scores);
-    for (row, (residual, variance)) in set.rows.rows().zip(residuals) {
-        for (shape, part) in shapes.shapes.iter().zip(&mut *parts) {
-            let x = row[shape.at];
-            if x != 0.0 {
-                let (own, long) = (f64::from(x), f64::from(x * length));
-                let told =
-                    [residual, residual * own, variance, variance * own, variance * own * own];
-                let segment = &mut part.segments[shape.segment(x)];
-                segment.iter_mut().zip(told).for_each(|(sum, told)| *sum += told);
-                part.length[0] += residual * long;
-                part.length[1] += variance * long * long;
+impl Shapes {
+    /// The log-likelihood, and the sums over all sets of what `add` adds for each.
+    fn pass(
+        &self,
+        sets: &[&Segmented<'_>],
+        parameters: &[f64],
+        add: fn(&Self, &Segmented<'_>, &[(f64, f64)], &mut [f64]),
+    ) -> (f64, Vec<f64>) {
+        let curves: Vec<Curve> = self.shapes.iter().map(|shape| shape.curve(parameters)).collect();
+        let sums = |sets: &[&Segmented<'_>]| {
+            let (mut likelihood, mut sums) = (0.0, vec![0.0; self.parameters]);
+            for set in sets {
+                let (own, residuals) = residuals(set.set, &set.scores(&curves));
+                likelihood += own;
+                add(self, set, &residuals, &mut sums);
             }
+            (likelihood, sums)
+        };
+        let chunks: Vec<(f64, Vec<f64>)> = sets.par_chunks(CHUNK).map(sums).collect();
+        let (mut likelihood, mut all) = (0.0, vec![0.0; self.parameters]);
+        for (own, sums) in chunks {
+            likelihood += own;
+            all.iter_mut().zip(sums).for_each(|(all, own)| *all += own);
+        }
+        (likelihood, all)
+    }
+
+    /// Adds the gradient of the log-likelihood of a set.
+    fn gradient(&self, set: &Segmented<'_>, residuals: &[(f64, f64)], sums: &mut [f64]) {
+        let length = f64::from(set.set.rows.length());
+        let weights: Vec<f64> = residuals.iter().map(|residual| residual.0).collect();
+        for (shape, segments) in self.shapes.iter().zip(set.moments(&weights)) {
+            let beyond = beyond(segments);
+            let [all, slope, _] = beyond[0];
+            let bent = |at: f64, constant: f64, [r, rx, _]: Moments| rx - at * r - constant * all;
+            shape.add([slope, length * slope], beyond, bent, all, sums);
         }
     }
-    likelihood
+
+    /// Adds an upper bound of the diagonal of the curvature.
+    fn curvature(&self, set: &Segmented<'_>, residuals: &[(f64, f64)], sums: &mut [f64]) {
+        let length = f64::from(set.set.rows.length());
+        let weights: Vec<f64> = residuals.iter().map(|residual| residual.1).collect();
+        for (shape, segments) in self.shapes.iter().zip(set.moments(&weights)) {
+            let beyond = beyond(segments);
+            let [all, _, squares] = beyond[0];
+            let bent = |at: f64, constant: f64, [v, vx, vxx]: Moments| {
+                vxx - 2.0 * at * vx + at * at * v + constant * constant * all
+            };
+            shape.add([squares, length * length * squares], beyond, bent, all, sums);
+        }
+    }
 }
 
-impl Sums {
-    /// From sums between bends to sums by parameter.
-    fn take(&mut self, shape: &Shape, part: &Part) {
-        let mut beyond = [[0.0; 5]; SEGMENTS];
-        let mut sum = [0.0; 5];
-        for segment in (0..SEGMENTS).rev() {
-            sum.iter_mut().zip(part.segments[segment]).for_each(|(sum, own)| *sum += own);
-            beyond[segment] = sum;
+impl Shape {
+    /// Adds sums by parameter: of the slope and of that by length, of each bend, of the step.
+    fn add(
+        &self,
+        slopes: [f64; 2],
+        beyond: [Moments; SEGMENTS],
+        bent: impl Fn(f64, f64, Moments) -> f64,
+        step: f64,
+        sums: &mut [f64],
+    ) {
+        let own = &mut sums[self.from..][..self.count()];
+        own[0] += slopes[0];
+        own[1] += slopes[1];
+        for (bend, &at) in self.bends.iter().enumerate() {
+            let at = f64::from(at);
+            own[2 + bend] += bent(at, (-at).max(0.0), beyond[bend + 1]);
         }
-        let mut add = |at: usize, gradient: f64, curvature: f64| {
-            self.gradient[shape.from + at] += gradient;
-            self.curvature[shape.from + at] += curvature;
-        };
-        let [r, rx, v, _, vxx] = beyond[0];
-        add(0, rx, vxx);
-        add(1, part.length[0], part.length[1]);
-        for (bend, &at) in shape.bends.iter().enumerate() {
-            let (at, constant) = (f64::from(at), f64::from((-at).max(0.0)));
-            let [own_r, own_rx, own_v, own_vx, own_vxx] = beyond[bend + 1];
-            let squares = own_vxx - 2.0 * at * own_vx + at * at * own_v;
-            add(2 + bend, own_rx - at * own_r - constant * r, squares + constant * constant * v);
-        }
-        if shape.has_step {
-            add(2 + shape.bends.len(), r, v);
+        if self.has_step {
+            own[2 + self.bends.len()] += step;
         }
     }
+}
+
+/// From sums between bends to sums of each segment and all after it.
+fn beyond(mut segments: [Moments; SEGMENTS]) -> [Moments; SEGMENTS] {
+    for segment in (1..SEGMENTS).rev() {
+        let (before, from) = segments.split_at_mut(segment);
+        before[segment - 1].iter_mut().zip(from[0]).for_each(|(sum, own)| *sum += own);
+    }
+    segments
 }
 
 /// Curves of values whose root mean square is 1, as far as no value of the sets is cut, and their weights.

@@ -14,8 +14,8 @@ use crate::numeric::cholesky_f64;
 use crate::numeric::math;
 
 const STEPS_MAX: usize = 12;
-/// The largest step, in logits of a score, below which the fit has arrived.
-const ARRIVED: f64 = 1e-3;
+/// The largest step, in logits of a score, that is the last: what is left after it is of the order of its square.
+const ARRIVED: f64 = 1e-2;
 /// A share that adds nothing to moments.
 const NEGLIGIBLE: f64 = 1e-7;
 /// Sets that one sum is over before sums are joined.
@@ -42,8 +42,8 @@ pub struct Scaled {
     pub chosen: usize,
     /// How many items each row stands for.
     pub counts: Vec<f32>,
-    /// Whose choice it is.
-    pub person: usize,
+    /// What cross-validation leaves out together; none for what every fit has.
+    pub fold: Option<usize>,
 }
 
 impl Scaled {
@@ -176,9 +176,9 @@ pub fn information(sets: &[&Scaled], weights: &[f64]) -> Vec<f64> {
     full(&sums(sets, weights).curvature, weights.len())
 }
 
-/// Fits from the mean of the prior. `None` where the system cannot be solved.
-pub fn fit(sets: &[&Scaled], prior: &Prior) -> Option<Vec<f64>> {
-    let mut weights = prior.mean.clone();
+/// Fits from `start`, which changes nothing but how long it takes. `None` where the system cannot be solved.
+pub fn fit(sets: &[&Scaled], prior: &Prior, start: &[f64]) -> Option<Vec<f64>> {
+    let mut weights = start.to_vec();
     let d = weights.len();
     let mut last = posterior(sums(sets, &weights), &weights, prior);
     for _ in 0..STEPS_MAX {

@@ -1,11 +1,18 @@
 //! Does a fit see what it is to predict, and does it find what was planted?
 
+use super::curves::Bent;
+use super::logit::Prior;
+use super::logit::Scaled;
+use super::sets::ndcg;
+use super::ways::STEPS_MAX;
 use super::*;
 use crate::columns::index::ItemIndex;
 use crate::domain::FeatureLayout;
 use crate::models::collaborative::RECENT;
+use crate::models::hybrid::Curves;
 use crate::models::hybrid::FeatureMatrix;
 use crate::models::hybrid::Hybrid;
+use crate::models::hybrid::ScaleOf;
 use crate::seed;
 use crate::state::View;
 use crate::training::columns::Columns;
@@ -69,7 +76,7 @@ fn set(rows: &[[f32; 3]], chosen: usize) -> Scaled {
         rows: FeatureMatrix::from_rows(rows.iter().map(|row| &row[..])),
         chosen,
         counts,
-        person: 0,
+        fold: None,
     }
 }
 
@@ -91,7 +98,7 @@ fn planted() -> Vec<Scaled> {
 fn a_fit_finds_the_feature_that_decides_and_its_sign() {
     let sets = planted();
     let all: Vec<&Scaled> = sets.iter().collect();
-    let fitted = logit::fit(&all, &Prior::even(&[0.0; 3], 1.0)).unwrap();
+    let fitted = logit::fit(&all, &Prior::even(&[0.0; 3], 1.0), &[0.0; 3]).unwrap();
     let [first, second, third] = [0, 1, 2].map(|at| fitted[at]);
     assert!(first > 3.0 && second < -3.0 && third.abs() < 1.0, "{fitted:?}");
     assert!(all.iter().all(|set| ndcg(set, &set.scores(&fitted)) > 0.6));
@@ -112,7 +119,7 @@ fn a_row_that_stands_for_many_items_counts_as_many() {
 fn what_users_choose_after_a_fit_moves_it() {
     let sets = planted();
     let all: Vec<&Scaled> = sets.iter().collect();
-    let weights = logit::fit(&all, &Prior::even(&[2.0, 0.0, 0.0], 1e9)).unwrap();
+    let weights = logit::fit(&all, &Prior::even(&[2.0, 0.0, 0.0], 1e9), &[0.0; 3]).unwrap();
     assert!((weights[0] - 2.0).abs() < 1e-3, "the prior is sure: {weights:?}");
     let layout = FeatureLayout::new(2..5);
     let mut hybrid = Hybrid::new(&crate::models::hybrid::Prior {
@@ -155,7 +162,7 @@ fn bent() -> Vec<Scaled> {
         let worth = |row: &Vec<f32>| -(row[0] - 1.5).abs() + is_long * row[1];
         rows.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
         let rows = FeatureMatrix::from_rows(rows.iter().map(|row| &row[..])).of_history(positives);
-        sets.push(Scaled { counts: vec![1.0; rows.len()], rows, chosen: 1, person: at });
+        sets.push(Scaled { counts: vec![1.0; rows.len()], rows, chosen: 1, fold: None });
     }
     sets
 }
@@ -165,9 +172,10 @@ fn curves_find_a_preference_that_rises_and_falls_and_one_of_long_histories_only(
     let (sets, others) = (bent(), bent());
     let all: Vec<&Scaled> = sets.iter().collect();
     let prior = Prior::even(&vec![0.0; FEATURES.len()], 1.0);
-    let lines = logit::fit(&all, &prior).unwrap();
-    let shapes = Shapes::of(&all);
-    let parameters = curves::fit(&all, &shapes, &prior, &lines);
+    let lines = logit::fit(&all, &prior, &prior.mean).unwrap();
+    let bent = Bent::new(&all);
+    let shapes = &bent.shapes;
+    let parameters = bent.fit(None, &prior, shapes.straight(&lines), STEPS_MAX);
     let (curves, weights) = curves::weighed(&all, shapes.curves(&parameters));
     let curves = Curves::new(curves, (-1.0, 1.0));
     let figure = |score: &dyn Fn(&Scaled) -> Vec<f64>| {
@@ -175,10 +183,10 @@ fn curves_find_a_preference_that_rises_and_falls_and_one_of_long_histories_only(
         mean(&figures)
     };
     let straight = figure(&|set| set.scores(&lines));
-    let bent = figure(&|set| shapes.scores(&parameters, set));
-    assert!(straight < 0.55 && bent > 0.7, "{straight} {bent}");
+    let curved = figure(&|set| shapes.scores(&parameters, set));
+    assert!(straight < 0.55 && curved > 0.7, "{straight} {curved}");
     // What is published scores as what was fitted, but for rounding.
     let published = figure(&|set| set.shaped(&curves).scores(&weights));
-    assert!((published - bent).abs() < 0.01, "{published} {bent}");
+    assert!((published - curved).abs() < 0.01, "{published} {curved}");
     assert!(curves.is_sound(FEATURES.len()));
 }
