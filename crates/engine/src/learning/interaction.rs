@@ -123,7 +123,7 @@ impl Engine {
             let weight = influence.weigh(key, recorded_at, Piece::Choice, 1).share();
             let asked = RequestContext { values: values_before, ..believed };
             self.test_before_learning((&known, item, event), &change, &asked, sequence, weight);
-            self.learn_rise(&known, item, &change, &believed, weight as f32 * returned);
+            self.learn_rise(&known, item, &change, &believed, (weight as f32, returned));
         }
         drop(known);
         if !is_profiled {
@@ -180,18 +180,19 @@ impl Engine {
     }
 
     /// Everything that a rise of evidence for an item changes besides the user's own state, which
-    /// still is that of before. Popularity takes it by `weight`.
+    /// still is that of before. Popularity takes it by the user's influence, and less of one who comes back.
     fn learn_rise(
         &mut self,
         state: &User,
         item: ItemIndex,
         change: &Change,
         request_context: &RequestContext,
-        weight: f32,
+        (influence, returned): (f32, f32),
     ) {
         let view = &mut self.view;
         let at = request_context.now;
-        view.learn_popularity(item, change.rise * weight, change.is_positive(), at);
+        let weight = change.rise * influence * returned;
+        view.learn_popularity(item, weight, change.is_positive().then_some(returned), at);
         let shares = view.decays.shares.at(at);
         for value in request_context.values.all() {
             view.context_values.add(value, item, change.rise, shares);

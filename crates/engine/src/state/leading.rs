@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn want(view: &mut View, item: ItemIndex, weight: f32, seconds: i64) {
-        view.learn_popularity(item, weight, true, Timestamp::from_seconds(seconds));
+        view.learn_popularity(item, weight, Some(1.0), Timestamp::from_seconds(seconds));
         view.leaders.touch(item);
     }
 

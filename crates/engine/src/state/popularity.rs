@@ -39,12 +39,12 @@ impl View {
         &mut self,
         item: ItemIndex,
         weight: f32,
-        starts: bool,
+        starts: Option<f32>,
         at: Timestamp,
     ) {
         let popularity = &mut self.items.popularity;
         let in_catalogue = self.items.entries[item].item.is_some();
-        let is_test = in_catalogue && starts;
+        let is_test = in_catalogue && starts.is_some();
         if is_test && popularity.test(item, self.counts.catalogue, at, &self.decays) {
             let hours = popularity.half_life_hours(&self.decays);
             Arc::make_mut(&mut self.decays).shares.change(hours, self.clock);

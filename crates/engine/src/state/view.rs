@@ -45,9 +45,6 @@ use crate::models::collaborative::Associations;
 use crate::models::collaborative::CooccurrenceScorer;
 use crate::models::collaborative::FoldIn;
 use crate::models::collaborative::Influence;
-use crate::models::collaborative::SUCCESSION_RECENCY;
-use crate::models::collaborative::TOGETHER;
-use crate::models::collaborative::TOGETHER_RECENCY;
 use crate::models::content::Document;
 use crate::models::content::Inverted;
 use crate::models::content::TermVectors;
@@ -423,14 +420,16 @@ impl View {
     }
 
     pub(crate) fn cooccurrence_scorer(&self, recent: &[ItemIndex]) -> CooccurrenceScorer<'_> {
-        CooccurrenceScorer::new(
-            &self.items.cooccurrence,
-            &self.items.popularity,
-            self.popularity_scales(),
-            &recent[..recent.len().min(TOGETHER)],
-            self.decays.cooccurrence.at(self.clock),
-            TOGETHER_RECENCY,
-        )
+        let now = self.decays.cooccurrence.at(self.clock);
+        let scales = (&self.items.popularity, self.popularity_scales());
+        CooccurrenceScorer::together(&self.items.cooccurrence, scales, recent, now)
+    }
+
+    /// The scorer of items by what came next.
+    pub(crate) fn succession_scorer(&self, recent: &[ItemIndex]) -> CooccurrenceScorer<'_> {
+        let now = self.decays.cooccurrence.at(self.clock);
+        let scales = (&self.items.popularity, self.popularity_scales());
+        CooccurrenceScorer::next(&self.items.successors, scales, recent, now)
     }
 
     /// Examples of a user that have factors, the newest first: item, factors, signed weight.
@@ -449,18 +448,6 @@ impl View {
             return None;
         }
         Influence::new(&self.items.factors.gram, &model.regularization, events)
-    }
-
-    /// The scorer of items by what came next.
-    pub(crate) fn succession_scorer(&self, recent: &[ItemIndex]) -> CooccurrenceScorer<'_> {
-        CooccurrenceScorer::new(
-            &self.items.successors,
-            &self.items.popularity,
-            self.popularity_scales(),
-            recent,
-            self.decays.cooccurrence.at(self.clock),
-            SUCCESSION_RECENCY,
-        )
     }
 
     /// The user's factors against the current item factors; `None` without a model or without

@@ -190,13 +190,13 @@ impl Popularity {
         }
     }
 
-    /// Adds a rise of evidence at a time that is not ahead of the clock. `starts`: whether it begins a
-    /// positive, which counts as one.
+    /// Adds a rise of evidence at a time that is not ahead of the clock. `starts`: what it counts as, where it
+    /// begins a positive: 1, or less for one who comes back.
     pub fn add_rise(
         &mut self,
         item: ItemIndex,
         weight: f32,
-        starts: bool,
+        starts: Option<f32>,
         at: Timestamp,
         decays: &Decays,
     ) {
@@ -212,16 +212,15 @@ impl Popularity {
         let growth = self.growth(&times);
         let totals = &mut self.head.totals;
         totals.rises += 1;
-        totals.positives += u64::from(starts);
+        totals.positives += u64::from(starts.is_some());
         totals.weight += f64::from(weight);
         let statistics = self.items.get_mut(item);
-        statistics.positives = statistics.positives.saturating_add(u32::from(starts));
+        statistics.positives = statistics.positives.saturating_add(u32::from(starts.is_some()));
         for (index, sum) in SUMS.into_iter().enumerate() {
-            let counts = sum.counts();
-            if counts && !starts {
+            let Some(weight) = (if sum.counts() { starts } else { Some(weight) }) else {
                 continue;
-            }
-            let weight = growth[index] * if counts { 1.0 } else { f64::from(weight) };
+            };
+            let weight = growth[index] * f64::from(weight);
             totals.sums[index] += weight;
             // An independent random number for each sum of each event.
             let key = totals.rises.wrapping_mul(SUMS.len() as u64) + index as u64;

@@ -26,11 +26,11 @@ use crate::numeric::math;
 /// Items of a user's recent path.
 pub const RECENT: usize = 20;
 /// Of these, the ones that co-occurrence uses.
-pub const TOGETHER: usize = 10;
+const TOGETHER: usize = 10;
 /// How much less an item of the path counts for each that is newer: in scores of co-occurrence, in scores of
 /// succession, `e^(-1/4)`, and when a succession is counted, `e^(-1/8)`.
-pub const TOGETHER_RECENCY: f32 = 0.95;
-pub const SUCCESSION_RECENCY: f32 = 0.778_8;
+const TOGETHER_RECENCY: f32 = 0.95;
+const SUCCESSION_RECENCY: f32 = 0.778_8;
 const COUNTED_RECENCY: f32 = 0.882_5;
 const RECENT_EXPONENT: f64 = 0.7;
 const NEIGHBOURS_MAX: usize = 1_024;
@@ -95,12 +95,31 @@ pub struct CooccurrenceScorer<'v> {
 }
 
 impl<'v> CooccurrenceScorer<'v> {
-    /// `scales` are those of popularity at `now`; `recent` has the newest item first and at
-    /// most [`RECENT`] items.
-    pub fn new(
+    /// By what is consumed together. Popularity comes with its scales at `now`; `recent` has the newest item
+    /// first and at most [`RECENT`] items.
+    pub fn together(
         rows: &'v ItemRows,
-        popularity: &'v Popularity,
-        scales: Scales,
+        popularity: (&'v Popularity, Scales),
+        recent: &[ItemIndex],
+        now: DecayTime,
+    ) -> Self {
+        let recent = &recent[..recent.len().min(TOGETHER)];
+        Self::new(rows, popularity, recent, now, TOGETHER_RECENCY)
+    }
+
+    /// By what comes next; otherwise as [`Self::together`].
+    pub fn next(
+        rows: &'v ItemRows,
+        popularity: (&'v Popularity, Scales),
+        recent: &[ItemIndex],
+        now: DecayTime,
+    ) -> Self {
+        Self::new(rows, popularity, recent, now, SUCCESSION_RECENCY)
+    }
+
+    fn new(
+        rows: &'v ItemRows,
+        (popularity, scales): (&'v Popularity, Scales),
         recent: &[ItemIndex],
         now: DecayTime,
         recency_weight: f32,
@@ -223,7 +242,7 @@ mod tests {
             let path = indices(path);
             for (position, &item) in path.iter().enumerate() {
                 note(&mut rows, item, &path[..position], decays.cooccurrence.at(now));
-                popularity.add_rise(item, 1.0, true, now, &decays);
+                popularity.add_rise(item, 1.0, Some(1.0), now, &decays);
             }
         }
         (rows, popularity, decays)
@@ -237,14 +256,8 @@ mod tests {
         now: Timestamp,
     ) -> CooccurrenceScorer<'v> {
         let scales = popularity.scales(now, decays);
-        CooccurrenceScorer::new(
-            rows,
-            popularity,
-            scales,
-            recent,
-            decays.cooccurrence.at(now),
-            TOGETHER_RECENCY,
-        )
+        let now = decays.cooccurrence.at(now);
+        CooccurrenceScorer::together(rows, (popularity, scales), recent, now)
     }
 
     #[test]

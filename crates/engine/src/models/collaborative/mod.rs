@@ -24,8 +24,7 @@ mod train;
 mod training_set;
 
 pub use cooccurrence::{
-    CooccurrenceScorer, ItemRows, RECENT, SUCCESSION_RECENCY, TOGETHER, TOGETHER_RECENCY, note,
-    note_succession, take_back, take_back_succession,
+    CooccurrenceScorer, ItemRows, RECENT, note, note_succession, take_back, take_back_succession,
 };
 pub use fold_in::{FACTOR_MAX, FoldIn, gram, is_usable, update_gram};
 pub use hyperparameters::{Hyperparameters, InvalidHyperparameter, Regularization};

@@ -32,7 +32,7 @@ impl World {
     fn consume(&mut self, item: u32, weight: f32, at: Timestamp) {
         let (item, catalogue) = (ItemIndex::new(item), self.popularity.items.len() as u64);
         self.popularity.test(item, catalogue, at, &self.decays);
-        self.popularity.add_rise(item, weight, true, at, &self.decays);
+        self.popularity.add_rise(item, weight, Some(1.0), at, &self.decays);
     }
 
     fn popularity(&self, item: u32, now: Timestamp) -> f32 {
@@ -209,9 +209,9 @@ fn totals_count_past_what_32_bits_can() {
 #[test]
 fn ordinary_positives_count_in_full_next_to_a_hundred_million() {
     let mut world = World::new(1);
-    world.popularity.add_rise(FIRST, 134_217_728.0, true, day(1), &world.decays);
+    world.popularity.add_rise(FIRST, 134_217_728.0, Some(1.0), day(1), &world.decays);
     for _ in 0..200_000 {
-        world.popularity.add_rise(FIRST, 1.0, true, day(1), &world.decays);
+        world.popularity.add_rise(FIRST, 1.0, Some(1.0), day(1), &world.decays);
     }
     let added = |found: f64| (found - 134_217_728.0) / 200_000.0;
     let of_item = added(f64::from(world.popularity(0, day(1))));
