@@ -20,6 +20,7 @@ use crate::models::hybrid::VALUE_MAX;
 use crate::numeric::lbfgs;
 use crate::numeric::lbfgs::Objective;
 use crate::training::hybrid::logit::Prior;
+use crate::training::hybrid::logit::Residual;
 use crate::training::hybrid::logit::Scaled;
 use crate::training::hybrid::logit::residuals;
 use crate::training::hybrid::segments::Bends;
@@ -210,14 +211,12 @@ fn fit(
     lbfgs::minimum(start, curvature, steps, objective)
 }
 
+/// Adds what a set tells, by parameter.
+type AddSums = fn(&Shapes, &Segmented<'_>, &[Residual], &mut [f64]);
+
 impl Shapes {
     /// The log-likelihood, and the sums over all sets of what `add` adds for each.
-    fn pass(
-        &self,
-        sets: &[&Segmented<'_>],
-        parameters: &[f64],
-        add: fn(&Self, &Segmented<'_>, &[(f64, f64)], &mut [f64]),
-    ) -> (f64, Vec<f64>) {
+    fn pass(&self, sets: &[&Segmented<'_>], parameters: &[f64], add: AddSums) -> (f64, Vec<f64>) {
         let curves: Vec<Curve> = self.shapes.iter().map(|shape| shape.curve(parameters)).collect();
         let sums = |sets: &[&Segmented<'_>]| {
             let (mut likelihood, mut sums) = (0.0, vec![0.0; self.parameters]);
@@ -238,7 +237,7 @@ impl Shapes {
     }
 
     /// Adds the gradient of the log-likelihood of a set.
-    fn gradient(&self, set: &Segmented<'_>, residuals: &[(f64, f64)], sums: &mut [f64]) {
+    fn gradient(&self, set: &Segmented<'_>, residuals: &[Residual], sums: &mut [f64]) {
         let by = set.set.rows.moderators().map(f64::from);
         let weights: Vec<f64> = residuals.iter().map(|residual| residual.0).collect();
         for (shape, segments) in self.shapes.iter().zip(set.moments(&weights)) {
@@ -250,7 +249,7 @@ impl Shapes {
     }
 
     /// Adds an upper bound of the diagonal of the curvature.
-    fn curvature(&self, set: &Segmented<'_>, residuals: &[(f64, f64)], sums: &mut [f64]) {
+    fn curvature(&self, set: &Segmented<'_>, residuals: &[Residual], sums: &mut [f64]) {
         let by = set.set.rows.moderators().map(|moderator| f64::from(moderator * moderator));
         let weights: Vec<f64> = residuals.iter().map(|residual| residual.1).collect();
         for (shape, segments) in self.shapes.iter().zip(set.moments(&weights)) {

@@ -120,9 +120,11 @@ impl Sums {
     }
 }
 
-/// The log-likelihood of scores, and for each row how much more often it was chosen than expected, with a
-/// bound of the variance of that.
-pub fn residuals(set: &Scaled, scores: &[f64]) -> (f64, Vec<(f64, f64)>) {
+/// How much more often a row was chosen than expected, with a bound of the variance of that.
+pub type Residual = (f64, f64);
+
+/// The log-likelihood of scores, and the residual of each row.
+pub fn residuals(set: &Scaled, scores: &[f64]) -> (f64, Vec<Residual>) {
     let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let shares = scores.iter().zip(&set.counts);
     let shares: Vec<f64> =
