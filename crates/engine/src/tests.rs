@@ -463,4 +463,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (6, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "96654c123de036fa5929afe24449c1e252799a78dab07d4db56632f6a3ab6e10";
+const GOLDEN_DIGEST: &str = "a18f4de25c1e30d8e8d1431302d1b0c37f6490e48cc0464a14e6f70868370866";

@@ -51,7 +51,7 @@ pub fn describe_raw(
         }
     };
     let features = FeatureMatrix::zeros(candidates.len(), FEATURE_COUNT);
-    let mut features = features.moderated(context.moderators(request_context.now));
+    let mut features = features.of_history(context.positives);
     let values = features.values_mut();
     if candidates.len() > PARALLEL_CANDIDATES {
         // A row depends only on its candidate, so threads change no result.

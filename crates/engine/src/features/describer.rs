@@ -32,8 +32,6 @@ const CHEAP_ITEMS_PER_CANDIDATE: usize = 100;
 const COLLABORATIVE_UNIT: f32 = 0.02;
 const COOCCURRENCE_UNIT: f32 = 0.01;
 const ASSOCIATION_UNIT: f32 = 0.01;
-/// How much less an item counts with each session since the user had it.
-const SESSION_DECAY: f64 = 0.9;
 const FORTNIGHT_HOURS: f32 = 14.0 * 24.0;
 /// Hours since the last consumption above which time counts by the logarithm.
 const REPEAT_UNIT_HOURS: f64 = 1.0;
@@ -350,13 +348,6 @@ impl<'a> Describer<'a> {
     pub fn repeat_share(&self, subject: &Subject<'_>) -> f32 {
         let seen = subject.candidate.index.and_then(|index| self.context.seen(index));
         seen.map_or(0.0, |had| f32::from(had.times) / self.context.uses.max(1.0))
-    }
-
-    /// `0.9^s` with the sessions `s` of the user since the user had it: the weight of an item of a basket in
-    /// TIFU-kNN and UP-CF.
-    pub fn repeat_sessions(&self, subject: &Subject<'_>) -> f32 {
-        let seen = subject.candidate.index.and_then(|index| self.context.seen(index));
-        seen.map_or(0.0, |had| math::pow(SESSION_DECAY, f64::from(had.sessions_since)) as f32)
     }
 
     /// `-0.1 ln(1 + hours since)`; 0 for "just now" and for "never", which `repeat` tells apart.

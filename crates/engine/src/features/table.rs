@@ -63,7 +63,7 @@ use ScaleOf::Learnt;
 
 /// All features, in the order of vectors.
 #[rustfmt::skip]
-pub static FEATURES: [Feature; 40] = [
+pub static FEATURES: [Feature; 39] = [
     row((2, "collaborative", "collaborative"), Needs::Model, (Learnt(1.5), 0.9), (Kind::SharedTaste, Cause::Factors),
         |of, one| of.collaborative(one), "How much users of the same taste consume it, by the factors of the model."),
     row((3, "cooccurrence", "co-occurrence"), Needs::History, (Learnt(2.0), 1.0), (Kind::ConsumedTogether, Cause::Together),
@@ -143,8 +143,6 @@ pub static FEATURES: [Feature; 40] = [
         |of, one| of.topic_response(one), "How often the user takes its topics in lists of late, against what was expected; a logarithm."),
     row((43, "content_response", "response"), Needs::Responses, (Learnt(0.1), 0.1), (Kind::SimilarContent, Cause::SimilarLiked),
         |of, one| of.content_response(one), "Cosine of its words with what the user takes in lists of late, against those of what is passed over."),
-    row((44, "repeat_sessions", "repeat"), Needs::History, (Fitted, 0.0), (Kind::Repeat, Cause::Itself),
-        |of, one| of.repeat_sessions(one), "1 if the user had it in the latest session, a tenth less with each session since."),
 ];
 
 pub const FEATURE_COUNT: usize = FEATURES.len();

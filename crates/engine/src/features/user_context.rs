@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use crate::columns::index::ItemIndex;
 use crate::consumption::Consumption;
-use crate::consumption::History;
 use crate::consumption::OUTGROWN;
 use crate::consumption::User;
 use crate::domain::Timestamp;
@@ -17,8 +16,6 @@ use crate::models::collaborative::ItemItemScores;
 use crate::models::collaborative::RECENT;
 use crate::models::collaborative::sequence;
 use crate::models::content::Centroid;
-use crate::models::hybrid;
-use crate::models::hybrid::Moderators;
 use crate::state::View;
 
 /// Newest items that make up the content centroid and the embedding taste.
@@ -47,7 +44,6 @@ pub struct UserContext {
     /// The items of the latest positives, the newest first.
     pub recent: Vec<ItemIndex>,
     pub positives: u32,
-    newest_positive: Option<Timestamp>,
     /// Scores of items by the weights of the model, from the user's positives.
     pub associated: Associated,
     /// Sessions of all items together.
@@ -102,34 +98,12 @@ pub struct Had {
     pub last: Timestamp,
     /// Seconds from one time to the next, as a mean; `None` before the second.
     pub interval: Option<f32>,
-    /// Sessions of the user since then, with any item.
-    pub sessions_since: u16,
 }
 
 impl Had {
-    /// All items of a history. A session ends where `gap` seconds pass; of one in which all items were had again
-    /// later nothing is left to count.
-    fn all(history: &History, gap: u32) -> Vec<Self> {
-        let mut sessions_since = 0_u16;
-        let mut later: Option<Timestamp> = None;
-        let newest_first = history.entries().iter().rev();
-        newest_first
-            .map(|entry| {
-                let apart =
-                    later.replace(entry.at()).map_or(0.0, |later| later.hours_since(entry.at()));
-                if apart * 3_600.0 > f64::from(gap) {
-                    sessions_since = sessions_since.saturating_add(1);
-                }
-                let interval = entry.usual_interval();
-                Self {
-                    item: entry.item,
-                    times: entry.sessions(),
-                    last: entry.at(),
-                    interval,
-                    sessions_since,
-                }
-            })
-            .collect()
+    fn of(entry: &Consumption) -> Self {
+        let interval = entry.usual_interval();
+        Self { item: entry.item, times: entry.sessions(), last: entry.at(), interval }
     }
 }
 
@@ -150,13 +124,6 @@ impl Associated {
         let [overlap] = overlap.scores(path(), [OVERLAP_RECENCY]);
         Self { together: together.scores(path(), TOGETHER_RECENCY), sequence, overlap }
     }
-}
-
-/// Of a user with this history at that time.
-pub fn moderators(history: &History, at: Timestamp) -> Moderators {
-    let newest = history.positives_until(at).next();
-    let hours = newest.map_or(0.0, |newest| at.hours_since(newest.at()));
-    hybrid::moderators(history.positives().count() as u32, hours)
 }
 
 impl UserContext {
@@ -183,7 +150,8 @@ impl UserContext {
         let parts = had.iter().map(|&(weight, item)| (weight, view.items.terms[item].whole()));
         let taste = Some(Centroid::new(parts)).filter(|centroid| !centroid.is_empty());
         let positives = user.history.positives().count() as u32;
-        let mut seen = Had::all(&user.history, view.return_gap.seconds());
+        let had = user.history.entries().iter();
+        let mut seen: Vec<Had> = had.map(Had::of).collect();
         seen.sort_unstable_by_key(|had| had.item);
         let uses = seen.iter().map(|had| f32::from(had.times)).sum();
         let latest = Latest::new(view, user);
@@ -196,19 +164,12 @@ impl UserContext {
             embedding_taste,
             recent,
             positives,
-            newest_positive: user.history.positives().next().map(Consumption::at),
             associated,
             uses,
             seen,
             topic_shares,
             latest,
         }
-    }
-
-    /// At the time of a request, which is not before the user's newest positive.
-    pub fn moderators(&self, now: Timestamp) -> Moderators {
-        let hours = self.newest_positive.map_or(0.0, |newest| now.hours_since(newest));
-        hybrid::moderators(self.positives, hours)
     }
 
     /// How often the user had an item; 0 when never.

@@ -30,7 +30,6 @@ use crate::domain::TakeoverChange;
 use crate::domain::TakeoverTrial;
 use crate::domain::Timestamp;
 use crate::domain::reward;
-use crate::features::moderators;
 use crate::learning::apply::Effect;
 use crate::learning::apply::decision_key;
 use crate::learning::own_rankers;
@@ -108,8 +107,8 @@ impl View {
             .collect();
         let head = self.ranker.layout().len() - self.hybrid.layout().len();
         let rows = vectors.iter().filter_map(|vector| vector.get(head..));
-        let moderators = moderators(&user.history, decision.decided_at);
-        let rows = FeatureMatrix::from_rows(rows).moderated(moderators);
+        let rows =
+            FeatureMatrix::from_rows(rows).of_history(user.history.positives().count() as u32);
         Some(rows).filter(|shown| shown.len() > 1)
     }
 

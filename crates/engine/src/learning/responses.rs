@@ -8,10 +8,8 @@ use crate::consumption::Response;
 use crate::domain::Interaction;
 use crate::domain::Sequence;
 use crate::features::FEATURES;
-use crate::features::moderators;
 use crate::learning::apply::decision_key;
 use crate::models::hybrid::FeatureMatrix;
-use crate::models::hybrid::Moderators;
 use crate::numeric::math;
 use crate::state::View;
 
@@ -33,7 +31,7 @@ impl View {
             return Vec::new();
         }
         let state = &self.users.states[user];
-        let moderators = moderators(&state.history, decision.decided_at);
+        let positives = state.history.positives().count() as u32;
         let known = &state.responses;
         let response = |(position, is_taken): (usize, bool)| {
             let item = self.item_of_key(decision.items()[position])?;
@@ -42,18 +40,18 @@ impl View {
             }
             let vector = decision.vector(position)?;
             let expected = decision.expected(position);
-            let without = expected * math::exp(-self.of_long_term(&vector, moderators));
+            let without = expected * math::exp(-self.of_long_term(&vector, positives));
             let (expected, without) = (expected as f32, without as f32);
             Some((Response::new(item, decision.decided_at, expected, without), is_taken))
         };
         decision.looked_at().filter_map(response).collect()
     }
 
-    /// What the long-term taste adds to the logit of a choice.
-    fn of_long_term(&self, vector: &[f32], moderators: Moderators) -> f64 {
+    /// What the long-term taste adds to the logit of a choice of a user with so many positives.
+    fn of_long_term(&self, vector: &[f32], positives: u32) -> f64 {
         let features = &vector[vector.len() - FEATURES.len()..];
         let shaped =
-            self.hybrid.shaped(&FeatureMatrix::from_rows([features]).moderated(moderators));
+            self.hybrid.shaped(&FeatureMatrix::from_rows([features]).of_history(positives));
         let values = FEATURES.iter().zip(self.hybrid.weights()).zip(shaped.row(0));
         let values = values.filter(|((feature, _), _)| LONG_TERM.contains(&feature.group));
         values.map(|((_, weight), value)| weight * f64::from(*value)).sum()
@@ -108,7 +106,7 @@ mod tests {
         Arc::make_mut(&mut view.hybrid).adopt(&HybridFit {
             layout: hybrid_prior().layout,
             units: vec![Some(1.0); d],
-            curves: Curves::new(curves, [(-1.0, 1.0); 2]),
+            curves: Curves::new(curves, (-1.0, 1.0)),
             weights,
             information: vec![0.0; d * d],
             mean: 0.0,
@@ -117,6 +115,6 @@ mod tests {
         assert_eq!(FEATURES[0].group, LONG_TERM[0]);
         let mut vector = vec![0.0; d + 2];
         vector[2] = 0.5;
-        assert_eq!(view.of_long_term(&vector, [0.0; 2]), 3.0);
+        assert_eq!(view.of_long_term(&vector, 0), 3.0);
     }
 }

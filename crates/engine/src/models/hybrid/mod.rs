@@ -8,6 +8,6 @@ mod weights;
 
 pub use curve::{BENDS_MAX, Curve, Curves};
 pub use fit::HybridFit;
-pub use rows::{FeatureMatrix, MODERATORS, Moderators, moderators};
+pub use rows::FeatureMatrix;
 pub use scale::{FeatureScale, ScaleOf, UNIT_RANGE, VALUE_MAX};
 pub use weights::{Hybrid, Prior, score};

@@ -2,30 +2,23 @@
 
 use crate::numeric::math;
 
-pub const MODERATORS: usize = 2;
-
-/// What the slopes of curves depend on, of the user at the time of the request: the length of the history, -1 without
-/// positives, 0 with 19, 1 with 402; and the absence, -1 right after a positive and without any, 0 after
-/// 19 hours, 1 after 17 days.
-pub type Moderators = [f32; MODERATORS];
-
-/// Of a user with so many positives, so many hours after the newest of them.
-pub fn moderators(positives: u32, hours_since: f64) -> Moderators {
-    [positives as f32, hours_since.max(0.0) as f32].map(|of| math::log1p_f32(of) / 3.0 - 1.0)
-}
-
 /// Rows of equal width.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FeatureMatrix {
     width: usize,
     values: Vec<f32>,
-    moderators: Moderators,
+    /// Of the user's history.
+    length: f32,
+}
+
+fn length(positives: u32) -> f32 {
+    math::log1p_f32(positives as f32) / 3.0 - 1.0
 }
 
 impl FeatureMatrix {
     /// Rows of zeros.
     pub fn zeros(rows: usize, width: usize) -> Self {
-        Self { width, values: vec![0.0; rows * width], moderators: moderators(0, 0.0) }
+        Self { width, values: vec![0.0; rows * width], length: length(0) }
     }
 
     /// # Panics
@@ -40,14 +33,15 @@ impl FeatureMatrix {
         matrix
     }
 
-    /// The same for another user.
+    /// The same for a user with so many positives.
     #[must_use]
-    pub fn moderated(self, moderators: Moderators) -> Self {
-        Self { moderators, ..self }
+    pub fn of_history(self, positives: u32) -> Self {
+        Self { length: length(positives), ..self }
     }
 
-    pub fn moderators(&self) -> &Moderators {
-        &self.moderators
+    /// The length of the user's history: -1 without positives, 0 with 19, 1 with 402.
+    pub fn length(&self) -> f32 {
+        self.length
     }
 
     pub fn width(&self) -> usize {

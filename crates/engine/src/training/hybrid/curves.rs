@@ -1,6 +1,6 @@
 //! Curves of features, fitted to choice sets: a logit whose score is a sum of [`Curve`]s.
 //!
-//! - Each feature has a slope, a slope by each moderator, a step for being known at all, and
+//! - Each feature has a slope, a slope by the length of the history, a step for being known at all, and
 //!   bends at quantiles of its values. All of them are linear in the score, so the objective is
 //!   convex, as that of [`logit`](super::logit).
 //! - There are too many of them for Newton's method. Limited-memory quasi-Newton steps ([`lbfgs`]) need the
@@ -15,7 +15,6 @@ use rayon::slice::ParallelSlice;
 use crate::features::FEATURES;
 use crate::models::hybrid::BENDS_MAX;
 use crate::models::hybrid::Curve;
-use crate::models::hybrid::MODERATORS;
 use crate::models::hybrid::VALUE_MAX;
 use crate::numeric::lbfgs;
 use crate::numeric::lbfgs::Objective;
@@ -40,8 +39,6 @@ const BENT_MIN: f64 = 10.0;
 const WORTH_MIN: f64 = 1e-4;
 /// Sets of which the sums are made by one thread.
 const CHUNK: usize = 16;
-/// Position of the first bend among the parameters of a shape.
-const BENDS_FROM: usize = 1 + MODERATORS;
 
 /// What is fitted of one feature.
 #[derive(Debug, Clone)]
@@ -49,23 +46,23 @@ struct Shape {
     at: usize,
     bends: Vec<f32>,
     has_step: bool,
-    /// Position of its first parameter: slope, slopes by moderators, bends, and the step if there is one.
+    /// Position of its first parameter: slope, slope by length, bends, and the step if there is one.
     from: usize,
 }
 
 impl Shape {
     fn count(&self) -> usize {
-        BENDS_FROM + self.bends.len() + usize::from(self.has_step)
+        2 + self.bends.len() + usize::from(self.has_step)
     }
 
     fn curve(&self, parameters: &[f64]) -> Curve {
         let own = &parameters[self.from..][..self.count()];
-        let bends = self.bends.iter().zip(&own[BENDS_FROM..]);
+        let bends = self.bends.iter().zip(&own[2..]);
         Curve {
             known: if self.has_step { own[self.count() - 1] as f32 } else { 0.0 },
             slope: own[0] as f32,
             bends: bends.map(|(&at, &bend)| (at, bend as f32)).collect(),
-            by: std::array::from_fn(|moderator| own[1 + moderator] as f32),
+            length: own[1] as f32,
         }
     }
 }
@@ -123,11 +120,11 @@ impl Shapes {
     /// Scores of all rows of a set.
     pub fn scores(&self, parameters: &[f64], set: &Scaled) -> Vec<f64> {
         let curves = self.curves(parameters);
-        let moderators = set.rows.moderators();
+        let length = set.rows.length();
         let score = |row: &[f32]| {
             let values = curves.iter().zip(row);
             values
-                .filter_map(|(curve, &x)| Some(f64::from(curve.as_ref()?.unbounded(x, moderators))))
+                .filter_map(|(curve, &x)| Some(f64::from(curve.as_ref()?.unbounded(x, length))))
                 .sum()
         };
         set.rows.rows().map(score).collect()
@@ -238,19 +235,19 @@ impl Shapes {
 
     /// Adds the gradient of the log-likelihood of a set.
     fn gradient(&self, set: &Segmented<'_>, residuals: &[Residual], sums: &mut [f64]) {
-        let by = set.set.rows.moderators().map(f64::from);
+        let length = f64::from(set.set.rows.length());
         let weights: Vec<f64> = residuals.iter().map(|residual| residual.0).collect();
         for (shape, segments) in self.shapes.iter().zip(set.moments(&weights)) {
             let beyond = beyond(segments);
             let [all, slope, _] = beyond[0];
             let bent = |at: f64, constant: f64, [r, rx, _]: Moments| rx - at * r - constant * all;
-            shape.add(slope, by, beyond, bent, all, sums);
+            shape.add([slope, length * slope], beyond, bent, all, sums);
         }
     }
 
     /// Adds an upper bound of the diagonal of the curvature.
     fn curvature(&self, set: &Segmented<'_>, residuals: &[Residual], sums: &mut [f64]) {
-        let by = set.set.rows.moderators().map(|moderator| f64::from(moderator * moderator));
+        let length = f64::from(set.set.rows.length());
         let weights: Vec<f64> = residuals.iter().map(|residual| residual.1).collect();
         for (shape, segments) in self.shapes.iter().zip(set.moments(&weights)) {
             let beyond = beyond(segments);
@@ -258,31 +255,30 @@ impl Shapes {
             let bent = |at: f64, constant: f64, [v, vx, vxx]: Moments| {
                 vxx - 2.0 * at * vx + at * at * v + constant * constant * all
             };
-            shape.add(squares, by, beyond, bent, all, sums);
+            shape.add([squares, length * length * squares], beyond, bent, all, sums);
         }
     }
 }
 
 impl Shape {
-    /// Adds sums by parameter: of the slope and, times `by`, of those by moderators, of each bend, of the step.
+    /// Adds sums by parameter: of the slope and of that by length, of each bend, of the step.
     fn add(
         &self,
-        slope: f64,
-        by: [f64; MODERATORS],
+        slopes: [f64; 2],
         beyond: [Moments; SEGMENTS],
         bent: impl Fn(f64, f64, Moments) -> f64,
         step: f64,
         sums: &mut [f64],
     ) {
         let own = &mut sums[self.from..][..self.count()];
-        own[0] += slope;
-        own[1..].iter_mut().zip(by).for_each(|(own, by)| *own += by * slope);
+        own[0] += slopes[0];
+        own[1] += slopes[1];
         for (bend, &at) in self.bends.iter().enumerate() {
             let at = f64::from(at);
-            own[BENDS_FROM + bend] += bent(at, (-at).max(0.0), beyond[bend + 1]);
+            own[2 + bend] += bent(at, (-at).max(0.0), beyond[bend + 1]);
         }
         if self.has_step {
-            own[BENDS_FROM + self.bends.len()] += step;
+            own[2 + self.bends.len()] += step;
         }
     }
 }
@@ -305,7 +301,7 @@ pub fn weighed(sets: &[&Scaled], curves: Vec<Option<Curve>>) -> (Vec<Option<Curv
         let (mut squares, mut count, mut most) = (0.0_f64, 0_u64, 0.0_f64);
         for set in sets {
             for row in set.rows.rows().filter(|row| row[at] != 0.0) {
-                let value = f64::from(curve.unbounded(row[at], set.rows.moderators()));
+                let value = f64::from(curve.unbounded(row[at], set.rows.length()));
                 (squares, count, most) =
                     (squares + value * value, count + 1, most.max(value.abs()));
             }

@@ -57,9 +57,9 @@ impl<'a> Segmented<'a> {
     /// Sums of the curves of all features, by row.
     pub fn scores(&self, curves: &[Curve]) -> Vec<f64> {
         let mut scores = vec![0.0; self.set.rows.len()];
-        let moderators = self.set.rows.moderators();
+        let length = self.set.rows.length();
         for (segments, curve) in self.segments().zip(curves) {
-            for (values, (constant, slope)) in segments.into_iter().zip(curve.lines(moderators)) {
+            for (values, (constant, slope)) in segments.into_iter().zip(curve.lines(length)) {
                 for &(row, x) in values {
                     scores[row as usize] += constant + slope * f64::from(x);
                 }

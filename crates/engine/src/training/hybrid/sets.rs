@@ -77,13 +77,10 @@ impl Sets {
     pub fn curved(&self, bent: &Bent<'_>, parameters: &[f64]) -> HybridFit {
         let all = self.all();
         let (curves, weights) = weighed(&all, bent.shapes.curves(parameters));
-        let range = |of: usize| {
-            let values = all.iter().map(|set| set.rows.moderators()[of]);
-            let least = values.clone().fold(f32::INFINITY, f32::min);
-            (least, values.fold(f32::NEG_INFINITY, f32::max))
-        };
-        let ranges = std::array::from_fn(range);
-        published(&all, &self.units, Curves::new(curves, ranges), weights)
+        let lengths = all.iter().map(|set| set.rows.length());
+        let least = lengths.clone().fold(f32::INFINITY, f32::min);
+        let greatest = lengths.fold(f32::NEG_INFINITY, f32::max);
+        published(&all, &self.units, Curves::new(curves, (least, greatest)), weights)
     }
 
     pub fn all(&self) -> Vec<&Scaled> {

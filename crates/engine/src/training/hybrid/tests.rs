@@ -13,7 +13,6 @@ use crate::models::hybrid::Curves;
 use crate::models::hybrid::FeatureMatrix;
 use crate::models::hybrid::Hybrid;
 use crate::models::hybrid::ScaleOf;
-use crate::models::hybrid::moderators;
 use crate::seed;
 use crate::state::View;
 use crate::training::columns::Columns;
@@ -162,8 +161,7 @@ fn bent() -> Vec<Scaled> {
         let is_long = f32::from(u8::from(positives > 0));
         let worth = |row: &Vec<f32>| -(row[0] - 1.5).abs() + is_long * row[1];
         rows.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
-        let rows = FeatureMatrix::from_rows(rows.iter().map(|row| &row[..]))
-            .moderated(moderators(positives, 0.0));
+        let rows = FeatureMatrix::from_rows(rows.iter().map(|row| &row[..])).of_history(positives);
         sets.push(Scaled { counts: vec![1.0; rows.len()], rows, chosen: 1, fold: None });
     }
     sets
@@ -179,7 +177,7 @@ fn curves_find_a_preference_that_rises_and_falls_and_one_of_long_histories_only(
     let shapes = &bent.shapes;
     let parameters = bent.fit(None, &prior, shapes.straight(&lines), STEPS_MAX);
     let (curves, weights) = curves::weighed(&all, shapes.curves(&parameters));
-    let curves = Curves::new(curves, [(-1.0, 1.0), (-1.0, -1.0)]);
+    let curves = Curves::new(curves, (-1.0, 1.0));
     let figure = |score: &dyn Fn(&Scaled) -> Vec<f64>| {
         let figures: Vec<f64> = others.iter().map(|set| ndcg(set, &score(set))).collect();
         mean(&figures)
