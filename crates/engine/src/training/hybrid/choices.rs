@@ -64,6 +64,9 @@ pub struct ChoiceSets {
     /// decides for newcomers must be fitted on newcomers. It is still among what is popular, as
     /// one of many. Of people who were shown lists there is none: it may come from one.
     pub newcomers: Vec<ChoiceSet>,
+    /// What all users share, as of the clock: features of the popular items. In old choices popularity has faded,
+    /// in requests it has not, and they must not be cut.
+    pub present: FeatureMatrix,
 }
 
 impl ChoiceSets {
@@ -87,7 +90,15 @@ pub fn of(view: &View, holdout: &Holdout<'_>) -> ChoiceSets {
     ChoiceSets {
         known: known.filter(tells).collect(),
         newcomers: newcomers.filter(tells).collect(),
+        present: present(view, holdout.columns(), &shared),
     }
+}
+
+fn present(view: &View, columns: &Columns, shared: &[u32]) -> FeatureMatrix {
+    let items = shared.iter().map(|&column| columns.items()[column as usize]);
+    let candidates: Vec<Candidate<'_>> = items.map(|item| Candidate::known(view, item)).collect();
+    let now = RequestContext::at(view.clock);
+    describe_raw(view, None, &UserContext::default(), &now, &candidates)
 }
 
 /// The first positive of a person, as of a newcomer. None of one who was shown lists: it may come from one.

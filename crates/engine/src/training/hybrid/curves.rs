@@ -15,6 +15,7 @@ use rayon::slice::ParallelSlice;
 use crate::features::FEATURES;
 use crate::models::hybrid::BENDS_MAX;
 use crate::models::hybrid::Curve;
+use crate::models::hybrid::FeatureMatrix;
 use crate::models::hybrid::VALUE_MAX;
 use crate::numeric::lbfgs;
 use crate::numeric::lbfgs::Objective;
@@ -292,8 +293,13 @@ fn beyond(mut segments: [Moments; SEGMENTS]) -> [Moments; SEGMENTS] {
     segments
 }
 
-/// Curves of values whose root mean square is 1, as far as no value of the sets is cut, and their weights.
-pub fn weighed(sets: &[&Scaled], curves: Vec<Option<Curve>>) -> (Vec<Option<Curve>>, Vec<f64>) {
+/// Curves of values whose root mean square is 1, as far as no value of the sets and of the present is cut, and their
+/// weights.
+pub fn weighed(
+    sets: &[&Scaled],
+    present: &FeatureMatrix,
+    curves: Vec<Option<Curve>>,
+) -> (Vec<Option<Curve>>, Vec<f64>) {
     let mut weights = vec![0.0; curves.len()];
     let mut weighed = vec![None; curves.len()];
     for (at, curve) in curves.into_iter().enumerate() {
@@ -305,6 +311,9 @@ pub fn weighed(sets: &[&Scaled], curves: Vec<Option<Curve>>) -> (Vec<Option<Curv
                 (squares, count, most) =
                     (squares + value * value, count + 1, most.max(value.abs()));
             }
+        }
+        for row in present.rows() {
+            most = most.max(f64::from(curve.unbounded(row[at], present.length()).abs()));
         }
         let unit = (squares / count.max(1) as f64).sqrt().max(most / f64::from(VALUE_MAX));
         if unit > WORTH_MIN {

@@ -6,6 +6,7 @@ use rayon::iter::ParallelIterator;
 use crate::features::FEATURES;
 use crate::features::hybrid_prior;
 use crate::models::hybrid::Curves;
+use crate::models::hybrid::FeatureMatrix;
 use crate::models::hybrid::FeatureScale;
 use crate::models::hybrid::Hybrid;
 use crate::models::hybrid::HybridFit;
@@ -27,11 +28,13 @@ pub struct Sets {
     pub units: Vec<Option<f64>>,
     pub known: Vec<Scaled>,
     pub newcomers: Vec<Scaled>,
+    /// See [`ChoiceSets::present`].
+    present: FeatureMatrix,
 }
 
 impl Sets {
     pub fn of(choices: &ChoiceSets) -> Self {
-        let units = units(choices.known.iter().chain(&choices.newcomers));
+        let units = units(choices.known.iter().chain(&choices.newcomers), &choices.present);
         let scale = scale_of(&units);
         Self::on_scale(choices, units, &scale)
     }
@@ -40,7 +43,9 @@ impl Sets {
         let known = choices.known.iter();
         let known = known.map(|set| scaled(set, scale, Some(set.person % FOLDS))).collect();
         let newcomers = choices.newcomers.iter().map(|set| scaled(set, scale, None)).collect();
-        Self { units, known, newcomers }
+        let mut present = choices.present.clone();
+        scale.apply(&mut present);
+        Self { units, known, newcomers, present }
     }
 
     /// On the scale and with the curves that serve; what they do not use yet has its unit of the fit.
@@ -76,7 +81,7 @@ impl Sets {
 
     pub fn curved(&self, bent: &Bent<'_>, parameters: &[f64]) -> HybridFit {
         let all = self.all();
-        let (curves, weights) = weighed(&all, bent.shapes.curves(parameters));
+        let (curves, weights) = weighed(&all, &self.present, bent.shapes.curves(parameters));
         let lengths = all.iter().map(|set| set.rows.length());
         let least = lengths.clone().fold(f32::INFINITY, f32::min);
         let greatest = lengths.fold(f32::NEG_INFINITY, f32::max);
@@ -96,8 +101,11 @@ impl Sets {
 }
 
 /// What each feature is divided by: the root mean square of its values that are not 0, or more, so
-/// that none of them is cut: the highest are the ones to tell apart. `None` where all are 0.
-fn units<'s>(sets: impl Iterator<Item = &'s ChoiceSet>) -> Vec<Option<f64>> {
+/// that none of them is cut, nor one of the present: the highest are the ones to tell apart. `None` where all are 0.
+pub fn units<'s>(
+    sets: impl Iterator<Item = &'s ChoiceSet>,
+    present: &FeatureMatrix,
+) -> Vec<Option<f64>> {
     let mut sums = vec![(0.0_f64, 0_u64, 0.0_f64); FEATURES.len()];
     for row in sets.flat_map(|set| set.features.rows()) {
         for ((squares, count, most), &value) in sums.iter_mut().zip(row) {
@@ -107,6 +115,12 @@ fn units<'s>(sets: impl Iterator<Item = &'s ChoiceSet>) -> Vec<Option<f64>> {
                 *count += 1;
                 *most = most.max(value.abs());
             }
+        }
+    }
+    for row in present.rows() {
+        for ((_, _, most), value) in sums.iter_mut().zip(row).filter(|(_, value)| value.is_finite())
+        {
+            *most = most.max(f64::from(value.abs()));
         }
     }
     let (least, greatest) = UNIT_RANGE;

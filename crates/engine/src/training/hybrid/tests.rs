@@ -1,5 +1,6 @@
 //! Does a fit see what it is to predict, and does it find what was planted?
 
+use super::choices::ChoiceSet;
 use super::curves::Bent;
 use super::logit::Prior;
 use super::logit::Scaled;
@@ -9,6 +10,7 @@ use super::*;
 use crate::columns::index::ItemIndex;
 use crate::domain::FeatureLayout;
 use crate::models::collaborative::RECENT;
+use crate::models::hybrid::Curve;
 use crate::models::hybrid::Curves;
 use crate::models::hybrid::FeatureMatrix;
 use crate::models::hybrid::Hybrid;
@@ -104,6 +106,31 @@ fn a_fit_finds_the_feature_that_decides_and_its_sign() {
     assert!(all.iter().all(|set| ndcg(set, &set.scores(&fitted)) > 0.6));
 }
 
+/// Popularity has nearly faded in choices of long ago; requests of now have all of it.
+#[test]
+fn what_is_larger_in_requests_than_in_choices_is_not_cut() {
+    let wide = |value: f32| {
+        let mut row = vec![0.0; FEATURES.len()];
+        row[0] = value;
+        FeatureMatrix::from_rows([&row[..], &row[..]])
+    };
+    let set = ChoiceSet {
+        features: wide(0.01),
+        chosen: 1,
+        counts: vec![1.0; 2],
+        person: 0,
+        is_list: false,
+    };
+    let units = sets::units(std::iter::once(&set), &wide(4.0));
+    assert_eq!(units[0], Some(0.5), "4 is the largest value of the scale");
+    let scaled = Scaled { rows: wide(0.02), chosen: 1, counts: vec![1.0; 2], fold: None };
+    let mut curves = vec![None; FEATURES.len()];
+    curves[0] = Some(Curve { slope: 3.0, ..Curve::default() });
+    let (curves, weights) = curves::weighed(&[&scaled], &wide(8.0), curves);
+    let values = [2.0, 8.0].map(|x| curves[0].as_ref().unwrap().at(x, 0.0) * weights[0] as f32);
+    assert!((values[0] - 6.0).abs() < 1e-4 && (values[1] - 24.0).abs() < 1e-4, "{values:?}");
+}
+
 #[test]
 fn a_row_that_stands_for_many_items_counts_as_many() {
     let mut one = set(&[[1.0, 0.0, 0.0], [2.0, 0.0, 0.0]], 1);
@@ -176,7 +203,8 @@ fn curves_find_a_preference_that_rises_and_falls_and_one_of_long_histories_only(
     let bent = Bent::new(&all);
     let shapes = &bent.shapes;
     let parameters = bent.fit(None, &prior, shapes.straight(&lines), STEPS_MAX);
-    let (curves, weights) = curves::weighed(&all, shapes.curves(&parameters));
+    let (curves, weights) =
+        curves::weighed(&all, &FeatureMatrix::default(), shapes.curves(&parameters));
     let curves = Curves::new(curves, (-1.0, 1.0));
     let figure = |score: &dyn Fn(&Scaled) -> Vec<f64>| {
         let figures: Vec<f64> = others.iter().map(|set| ndcg(set, &score(set))).collect();
