@@ -16,6 +16,7 @@ use crate::features::response_taste::ResponseTaste;
 use crate::features::user_context::SHARE_PRIOR;
 use crate::features::user_context::UserContext;
 use crate::models::cold_start::CohortScorer;
+use crate::models::cold_start::FORTNIGHT_HOURS;
 use crate::models::cold_start::ItemStatistics;
 use crate::models::cold_start::Scales;
 use crate::models::collaborative::CooccurrenceScorer;
@@ -32,7 +33,6 @@ const CHEAP_ITEMS_PER_CANDIDATE: usize = 100;
 const COLLABORATIVE_UNIT: f32 = 0.02;
 const COOCCURRENCE_UNIT: f32 = 0.01;
 const ASSOCIATION_UNIT: f32 = 0.01;
-const FORTNIGHT_HOURS: f32 = 14.0 * 24.0;
 /// Hours since the last consumption above which time counts by the logarithm.
 const REPEAT_UNIT_HOURS: f64 = 1.0;
 

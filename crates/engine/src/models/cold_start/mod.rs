@@ -14,4 +14,4 @@ pub use context_values::{ContextValues, ValueScorer};
 pub use groups::GROUPS_MAX;
 pub use memory::Memory;
 pub use newcomers::Newcomers;
-pub use popularity::{ItemStatistics, Popularity, PopularityHead, Scales};
+pub use popularity::{FORTNIGHT_HOURS, ItemStatistics, Popularity, PopularityHead, Scales};

@@ -29,6 +29,8 @@ use crate::models::decays::Decays;
 use crate::numeric::math;
 use crate::numeric::rounding;
 
+/// Half-life of the sum of a fortnight, in hours.
+pub const FORTNIGHT_HOURS: f32 = 14.0 * 24.0;
 /// Exponent of a candidate's own mass in the co-occurrence score.
 const CANDIDATE_EXPONENT: f64 = 0.3;
 /// Activity counts half after so many further positives of all users: the same for a
@@ -315,7 +317,7 @@ impl Popularity {
             Sum::SixHours => of_hours(6.0),
             Sum::Day => of_hours(24.0),
             Sum::Trend => decays.trend.at(at),
-            Sum::Fortnight => of_hours(14.0 * 24.0),
+            Sum::Fortnight => of_hours(f64::from(FORTNIGHT_HOURS)),
             Sum::Quarter => of_hours(90.0 * 24.0),
             Sum::ActivityShort => DecayTime::from_half_lives(positives / ACTIVITY_SHORT),
             Sum::Activity => DecayTime::from_half_lives(positives / ACTIVITY),

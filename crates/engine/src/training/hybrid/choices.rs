@@ -87,18 +87,23 @@ pub fn of(view: &View, holdout: &Holdout<'_>) -> ChoiceSets {
     let first = tests.par_iter().enumerate().step_by(NEWCOMERS_ONE_IN);
     let newcomers = first.filter_map(|test| first_choice(view, holdout, test, &shared));
     let tells = |set: &ChoiceSet| set.features.len() > set.chosen;
+    let popular = shared.iter().map(|&column| holdout.columns().items()[column as usize]);
     ChoiceSets {
         known: known.filter(tells).collect(),
         newcomers: newcomers.filter(tells).collect(),
-        present: present(view, holdout.columns(), &shared),
+        present: features(view, (None, &UserContext::default()), popular, view.clock),
     }
 }
 
-fn present(view: &View, columns: &Columns, shared: &[u32]) -> FeatureMatrix {
-    let items = shared.iter().map(|&column| columns.items()[column as usize]);
+/// Describes items as of a time.
+fn features(
+    view: &View,
+    (user, context): (Option<&User>, &UserContext),
+    items: impl Iterator<Item = ItemIndex>,
+    at: Timestamp,
+) -> FeatureMatrix {
     let candidates: Vec<Candidate<'_>> = items.map(|item| Candidate::known(view, item)).collect();
-    let now = RequestContext::at(view.clock);
-    describe_raw(view, None, &UserContext::default(), &now, &candidates)
+    describe_raw(view, user, context, &RequestContext::at(at), &candidates)
 }
 
 /// The first positive of a person, as of a newcomer. None of one who was shown lists: it may come from one.
@@ -210,10 +215,7 @@ impl Chooser<'_> {
         counts: Vec<f32>,
         at: Timestamp,
     ) -> ChoiceSet {
-        let candidates: Vec<Candidate<'_>> =
-            items.map(|item| Candidate::known(self.view, item)).collect();
-        let asked = RequestContext::at(at);
-        let features = describe_raw(self.view, self.user, self.context, &asked, &candidates);
+        let features = features(self.view, (self.user, self.context), items, at);
         ChoiceSet { features, chosen, counts, person: self.person, is_list: false }
     }
 }

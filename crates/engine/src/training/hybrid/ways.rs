@@ -63,6 +63,7 @@ pub enum Scores {
 
 /// A fit, cross-validated.
 struct Fitted {
+    prior: Prior,
     way: Way,
     /// By fold, as parameters of curves.
     fits: Vec<Vec<f64>>,
@@ -76,29 +77,27 @@ pub fn fitted(
     go_on: GoOn<'_>,
 ) -> Result<Vec<Way>, TrainingError> {
     let mut found: Vec<Fitted> = Vec::new();
-    let mut priors_found = Vec::new();
     let mut start = hybrid_prior().weights.clone();
     for (name, prior) in priors(sets, alone) {
         if let Some(crossed) = lines(sets, &prior, &mut start, go_on)? {
             let fits = crossed.fits.iter().map(|fit| bent.shapes.straight(fit)).collect();
             let scores = Scores::Weights(prior.clone(), crossed.middle());
-            found.push(Fitted { way: Way { name, figures: crossed.figures, scores }, fits });
-            priors_found.push(prior);
+            let way = Way { name, figures: crossed.figures, scores };
+            found.push(Fitted { prior, way, fits });
         }
     }
     let figure = |at: &usize| mean(&found[*at].way.figures);
     let best = (0..found.len()).max_by(|a, b| figure(a).total_cmp(&figure(b)));
     // Curves from the best lines, and from those of the weakest prior: they leave curves more room.
     for at in best.into_iter().chain((best > Some(0)).then_some(0)) {
-        let prior = &priors_found[at];
-        let fit = |fold: usize| {
-            Some(bent.fit(Some(fold), prior, found[at].fits[fold].clone(), STEPS_MAX))
-        };
+        let Fitted { prior, way, fits } = &found[at];
+        let fit = |fold: usize| Some(bent.fit(Some(fold), prior, fits[fold].clone(), STEPS_MAX));
         if let Some(crossed) = cross_validated(sets, fit, bent.score(), go_on)? {
-            let name = format!("{}, with curves", found[at].way.name);
+            let prior = prior.clone();
+            let name = format!("{}, with curves", way.name);
             let scores = Scores::Curves(prior.clone(), crossed.middle());
             let way = Way { name, figures: crossed.figures, scores };
-            found.push(Fitted { way, fits: crossed.fits });
+            found.push(Fitted { prior, way, fits: crossed.fits });
         }
     }
     let mean = mean_of_best(sets, bent, &found, go_on)?;
