@@ -1,6 +1,6 @@
-//! Looks after namespaces whether they are open or not, so that the tables behind the log
-//! come up with it and decisions past their retention go. The leader of the default
-//! namespace does it.
+//! Looks after namespaces whether they are open or not, so that erasures of users are carried to
+//! their end, the tables behind the log come up with it and decisions past their retention go. The
+//! leader of the default namespace does it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,9 +31,6 @@ type Projected = HashMap<Partition, Sequence>;
 
 /// Looks after all namespaces until cancelled.
 pub async fn run(namespaces: Arc<Namespaces>, shutdown: CancellationToken) {
-    if namespaces.stores().projection.is_none() {
-        return;
-    }
     let mut projected = Projected::new();
     let (mut round_at, mut forget_at) = (Instant::now(), Instant::now());
     loop {
@@ -56,7 +53,20 @@ pub async fn run(namespaces: Arc<Namespaces>, shutdown: CancellationToken) {
         if forgets {
             forget_at = now + FORGET_EVERY;
         }
+        wake_for_erasures(&namespaces).await;
+        if namespaces.stores().projection.is_none() {
+            continue;
+        }
         projected = look_at_all(&namespaces, projected, forgets, &shutdown).await;
+    }
+}
+
+/// Opens namespaces in which users are to be erased.
+async fn wake_for_erasures(namespaces: &Arc<Namespaces>) {
+    let find = |stores: &Stores| stores.erasures.namespaces_with_unfinished();
+    match namespaces.with_stores(find).await {
+        Ok(names) => names.iter().for_each(|name| namespaces.wake(name)),
+        Err(error) => tracing::warn!(%error, "erasures are looked for later"),
     }
 }
 

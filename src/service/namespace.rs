@@ -255,6 +255,11 @@ impl Namespace {
         self.position.send_replace(Position::default());
     }
 
+    /// Records of the log were replaced, and those to come follow what was learnt all the same.
+    pub(super) fn adopt_revision(&self, revision: u64) {
+        self.position.send_modify(|position| *position = position.of_revision(revision));
+    }
+
     /// Asks the owner to train now; returns the training once it has begun. Who gives this up
     /// gives up the answer only.
     ///

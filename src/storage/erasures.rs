@@ -12,6 +12,7 @@ use super::chain::Seal;
 use super::codec;
 use super::error::Error;
 use super::partition::Partition;
+use engine::domain::NamespaceName;
 use engine::domain::Record;
 use engine::domain::Sequence;
 use engine::domain::Timestamp;
@@ -67,6 +68,12 @@ pub trait Erasures: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     fn unfinished(&self, partition: &Partition, count: usize) -> Result<Vec<StoredErasure>, Error>;
+
+    /// Namespaces that have such erasures.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn namespaces_with_unfinished(&self) -> Result<Vec<NamespaceName>, Error>;
 
     /// Stores what was done of an erasure, unless something else was stored since `before` was read.
     /// Returns whether it is stored.
@@ -161,6 +168,15 @@ impl ReplacedBatch {
             records: replaced,
         }))
     }
+}
+
+/// The name of a namespace as it is stored.
+///
+/// # Errors
+/// `Corrupt`.
+pub fn parse_name(name: String) -> Result<NamespaceName, Error> {
+    NamespaceName::parse(name)
+        .map_err(|reason| Error::Corrupt { what: "the name of a namespace".to_owned(), reason })
 }
 
 /// The ids of a user as they are stored.

@@ -32,7 +32,7 @@ pub trait SnapshotStore: Send + Sync {
     /// the state need not be there twice.
     ///
     /// # Errors
-    /// `Unavailable`.
+    /// `ChainBroken` where records of the log were replaced meanwhile; `Unavailable`.
     fn put(
         &self,
         partition: &Partition,

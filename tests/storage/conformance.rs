@@ -3,6 +3,7 @@
 
 mod appends;
 mod chains;
+mod erasures;
 mod lives;
 mod reads;
 mod snapshots;
@@ -10,6 +11,7 @@ mod trainings;
 
 pub use appends::*;
 pub use chains::*;
+pub use erasures::*;
 pub use lives::*;
 pub use reads::*;
 pub use snapshots::*;

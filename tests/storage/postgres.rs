@@ -2,6 +2,7 @@
 
 mod damage;
 mod database;
+mod erasures;
 mod faults;
 mod feed;
 mod leases;

@@ -269,3 +269,31 @@ fn the_newest_training_is_told_of_and_goes_with_its_namespace() {
     let fence = Fence { lease, epoch: 1 };
     conformance::the_newest_training_is_told_of_and_goes_with_its_namespace(&*store, &fence);
 }
+
+#[test]
+fn replaced_records_keep_their_sequence_and_lose_their_event_ids() {
+    conformance::replaced_records_keep_their_sequence_and_lose_their_event_ids(
+        &*Sqlite::new().try_open().unwrap(),
+    );
+}
+
+#[test]
+fn records_of_a_suppressed_user_are_dropped_until_then_or_until_readmitted() {
+    conformance::records_of_a_suppressed_user_are_dropped_until_then_or_until_readmitted(
+        &*Sqlite::new().try_open().unwrap(),
+    );
+}
+
+#[test]
+fn an_erasure_is_told_of_until_it_is_finished_and_goes_with_its_namespace() {
+    conformance::an_erasure_is_told_of_until_it_is_finished_and_goes_with_its_namespace(
+        &*Sqlite::new().try_open().unwrap(),
+    );
+}
+
+#[test]
+fn no_snapshot_of_a_log_in_which_records_were_replaced_since_is_kept() {
+    conformance::no_snapshot_of_a_log_in_which_records_were_replaced_since_is_kept(
+        &*Sqlite::new().try_open().unwrap(),
+    );
+}

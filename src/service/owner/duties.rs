@@ -9,6 +9,8 @@ use super::ending::snapshot;
 use super::erasing;
 use super::keeping;
 use super::learning::Stopped;
+use super::learning::follow;
+use super::opening::recover;
 use super::schedule::Attempt;
 use super::schedule::Due;
 use super::serving::Done;
@@ -90,6 +92,9 @@ impl Serving {
         if wait(self.erasing_when()) {
             self.erase();
         }
+        if wait(self.building_when()) {
+            self.build_again();
+        }
         if wait(self.learning_when()) {
             self.learn();
         }
@@ -121,7 +126,7 @@ impl Serving {
         let due = self.learner.as_ref().is_some_and(|learner| {
             learner.position.sequence.saturating_sub(self.snapshot_at) >= every.max(1)
         });
-        if due && self.leads() && !self.snapshots.running {
+        if due && self.leads() && !self.snapshots.running && self.outdated_by.is_none() {
             When::from(self.snapshots.not_before)
         } else {
             When::Later
@@ -146,7 +151,8 @@ impl Serving {
     fn training_when(&self) -> When {
         let with = &self.registry.with;
         let Some(learner) = &self.learner else { return When::Later };
-        if !with.options.auto_retrain || !self.leads() || self.is_training {
+        let may_train = self.leads() && !self.is_training && self.outdated_by.is_none();
+        if !with.options.auto_retrain || !may_train {
             return When::Later;
         }
         let now = with.clock.now();
@@ -166,7 +172,7 @@ impl Serving {
             .learner
             .as_ref()
             .is_some_and(|learner| learner.engine.state().experiments().with_backfill().is_some());
-        if lacks && self.leads() && !self.backfilling.running {
+        if lacks && self.leads() && !self.backfilling.running && self.outdated_by.is_none() {
             When::from(self.backfilling.not_before)
         } else {
             When::Later
@@ -174,22 +180,51 @@ impl Serving {
     }
 
     fn erasing_when(&self) -> When {
-        if self.erasing_due && self.learner.is_some() && self.leads() && !self.erasing.running {
+        let may = self.learner.is_some() && self.leads() && self.outdated_by.is_none();
+        if self.erasing_due && may && !self.erasing.running {
             When::from(self.erasing.not_before)
         } else {
             When::Later
         }
     }
 
+    fn building_when(&self) -> When {
+        if self.outdated_by.is_some() && !self.building.running {
+            When::from(self.building.not_before)
+        } else {
+            When::Later
+        }
+    }
+
+    /// Builds a state from the log as it is now, beside the one that serves.
+    fn build_again(&mut self) {
+        self.building.running = true;
+        let with = &self.registry.with;
+        let (pool, stores) = (with.workers.opening.clone(), with.stores.clone());
+        let (shutdown, closed) = (with.shutdown.clone(), self.slot.closed.clone());
+        let partition = self.namespace.tail.partition.clone();
+        self.jobs.spawn(async move {
+            let work = move || {
+                let goes_on = |_progress| !shutdown.is_cancelled() && !closed.is_cancelled();
+                let mut built = recover(&stores, &partition, goes_on)?;
+                // What came meanwhile, so that the new state is not behind the old one for long.
+                let end = stores.log.log_end(&partition)?;
+                follow(&mut built.learner, &*stores.log, &partition, end)?;
+                Ok(Box::new(built))
+            };
+            Done::BuiltAgain(pool.run(work).await.unwrap_or(Err(Stopped::Panicked)))
+        });
+    }
+
     fn erase(&mut self) {
         let Some(learner) = &self.learner else { return };
         self.erasing.running = true;
         self.erasing_due = false;
-        let learnt = (learner.engine.view(), learner.position);
+        let revision = learner.position.revision;
         let (registry, namespace) = (self.registry.clone(), self.namespace.clone());
         let stop = self.duties.clone();
         self.jobs.spawn(async move {
-            Done::Erased(erasing::erase(&registry, &namespace, learnt, &stop).await)
+            Done::Erased(erasing::erase(&registry, &namespace, revision, &stop).await)
         });
     }
 

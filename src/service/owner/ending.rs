@@ -44,7 +44,8 @@ impl Serving {
             Ending::Asleep => new > 0,
             _ => false,
         };
-        if let Some(learner) = self.learner.as_ref().filter(|_| needed && self.leads()) {
+        let may = needed && self.leads() && self.outdated_by.is_none();
+        if let Some(learner) = self.learner.as_ref().filter(|_| may) {
             let storing = snapshot(&self.registry, &self.namespace, learner, Some(until));
             match tokio::time::timeout_at(until, storing).await {
                 Ok(Ok(_watermark)) => {}

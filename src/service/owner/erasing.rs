@@ -25,7 +25,6 @@ use crate::service::profile::profile_key;
 use crate::storage;
 use crate::storage::AppendOutcome;
 use crate::storage::Partition;
-use crate::storage::Position;
 use crate::storage::StoredErasure;
 use engine::View;
 use engine::domain::Record;
@@ -46,28 +45,33 @@ pub struct Erased {
     pub model_due: Option<Timestamp>,
 }
 
-/// Does what is undone. `learnt`: the state of now, and where it stands.
+/// Does what is undone. `revision`: that of the log from which the state of now was learnt.
 ///
 /// # Errors
 /// Storage errors, what keeps records from being written; `ShuttingDown` when told to stop.
 pub async fn erase(
     registry: &Arc<Namespaces>,
     namespace: &Arc<Namespace>,
-    learnt: (Arc<View>, Position),
+    revision: u64,
     stop: &CancellationToken,
 ) -> Result<Erased, Error> {
     let partition = namespace.tail.partition.clone();
+    let (stores, workers) = (&registry.with.stores, &registry.with.workers);
     let unfinished = {
-        let partition = partition.clone();
-        let find = move |stores: &Stores| stores.erasures.unfinished(&partition, TOGETHER);
-        registry.with_stores(find).await?
+        let (stores, partition) = (stores.clone(), partition.clone());
+        let find = move || stores.erasures.unfinished(&partition, TOGETHER);
+        workers.learning.run(find).await??
     };
     let (in_log, replaced): (Vec<_>, Vec<_>) =
         unfinished.into_iter().partition(|erasure| !erasure.user_ids.is_empty());
     if in_log.is_empty() {
-        let now = registry.with.clock.now();
-        let settle = move |stores: &Stores| settle(stores, &partition, &replaced, learnt, now);
-        return registry.with_stores(settle).await;
+        if replaced.is_empty() {
+            return Ok(Erased::default());
+        }
+        let (stores, now) = (stores.clone(), registry.with.clock.now());
+        let learnt = (namespace.view(), revision);
+        let settle = move || settle(&stores, &partition, &replaced, learnt, now);
+        return Ok(workers.learning.run(settle).await??);
     }
     let mut pending = Vec::with_capacity(in_log.len());
     for erasure in in_log {
@@ -76,13 +80,13 @@ pub async fn erase(
     let ids: Vec<UserId> =
         pending.iter().flat_map(|erasure| erasure.user_ids.iter().cloned()).collect();
     for user_id in &ids {
-        registry.with.stores.cache.remove(&profile_key(&partition, user_id)).await;
+        stores.cache.remove(&profile_key(&partition, user_id)).await;
     }
     let (now, stop) = (registry.with.clock.now(), stop.clone());
-    let stores = registry.with.stores.clone();
+    let stores = stores.clone();
     let replace = move || replace(&stores, &partition, &pending, &ids, &stop, now);
     // Where the tables are filled: no row of before comes after those that are removed.
-    registry.with.workers.projecting.run(replace).await??;
+    workers.projecting.run(replace).await??;
     Ok(Erased { is_rewritten: true, model_due: None })
 }
 
@@ -175,20 +179,17 @@ fn settle(
     stores: &Stores,
     partition: &Partition,
     replaced: &[StoredErasure],
-    (view, position): (Arc<View>, Position),
+    (view, revision): (Arc<View>, u64),
     now: Timestamp,
 ) -> Result<Erased, storage::Error> {
-    if replaced.is_empty() {
-        return Ok(Erased::default());
-    }
-    if stores.log.log_end(partition)?.revision != position.revision {
+    if stores.log.log_end(partition)?.revision != revision {
         // This state is of the log of before.
         return Ok(Erased { is_rewritten: true, model_due: None });
     }
     let mut model_due = None;
     let state = StateWithout {
         watermark: view.watermark(),
-        log_revision: position.revision,
+        log_revision: revision,
         digest: blake3::Hash::from_bytes(view.digest()).to_hex().to_string(),
     };
     for before in replaced {

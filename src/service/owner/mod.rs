@@ -178,8 +178,11 @@ impl Owner {
                 serving.end(&ending).await;
                 return ending;
             }
-            let is_rewritten = self.is_rewritten(&entry.partition, serving.position()).await;
-            serving.discard(is_rewritten);
+            if let Some(revision) = self.new_revision(&entry.partition, serving.position()).await {
+                serving.rebuild_beside(revision);
+                continue;
+            }
+            serving.discard();
             self.release().await;
             match self.recovered_at_last(&entry.partition).await {
                 Ok(recovered) => serving.restart(recovered),
@@ -191,11 +194,13 @@ impl Owner {
         }
     }
 
-    /// Whether the log has another revision than was learnt from: records were replaced.
-    async fn is_rewritten(&self, partition: &Partition, learnt: Position) -> bool {
+    /// The revision of the log, where it is another one than was learnt from and nothing is missing.
+    async fn new_revision(&self, partition: &Partition, learnt: Position) -> Option<u64> {
         let (log, partition) = (self.registry.with.stores.log.clone(), partition.clone());
         let end = self.registry.with.workers.asking.run(move || log.log_end(&partition)).await;
-        end.is_ok_and(|end| end.is_ok_and(|end| end.revision != learnt.revision))
+        let end = end.ok()?.ok()?;
+        let is_new = end.revision != learnt.revision && end.sequence >= learnt.sequence;
+        is_new.then_some(end.revision)
     }
 
     /// As `recovered`, tried until it works: the last view is served meanwhile.

@@ -9,6 +9,7 @@ use super::Ending;
 use super::erasing::Erased;
 use super::learning::Learner;
 use super::learning::Stopped;
+use super::opening::Recovered;
 use super::schedule::Attempt;
 use super::serving::Done;
 use super::serving::Serving;
@@ -65,6 +66,7 @@ impl Serving {
                 self.erasing_due = true;
             }
             Done::Erased(erased) => return self.erased(erased),
+            Done::BuiltAgain(built) => self.built_again(built),
         }
         None
     }
@@ -75,8 +77,11 @@ impl Serving {
         learnt: Result<usize, Stopped>,
     ) -> Option<Ending> {
         self.learner = learner;
+        let was_outdated = self.adopt_revision();
         let name = &self.slot.name;
         match learnt {
+            // It was read as of the revision before.
+            Err(Stopped::Storage(storage::Error::ChainBroken { .. })) if was_outdated => {}
             Ok(0) => self.read_not_before = Some(Instant::now() + NOTHING_YET),
             Ok(_learnt) => {
                 self.erasing_due |= self.namespace.user_erased.swap(false, Ordering::Relaxed);
@@ -114,6 +119,22 @@ impl Serving {
             }
         }
         None
+    }
+
+    fn built_again(&mut self, built: Result<Box<Recovered>, Stopped>) {
+        match built {
+            Ok(recovered) if self.outdated_by == Some(recovered.learner.position.revision) => {
+                self.restart(*recovered);
+            }
+            // Records were replaced again meanwhile.
+            Ok(_) | Err(Stopped::Storage(storage::Error::ChainBroken { .. })) => {
+                self.building.ended(None, Duration::ZERO);
+            }
+            Err(error) => {
+                tracing::warn!(namespace = %self.slot.name, %error, "the state is built again later");
+                self.building.ended(None, ERASE_AGAIN);
+            }
+        }
     }
 
     /// Serving goes on with the last view and says so.

@@ -56,6 +56,7 @@ pub enum Done {
     Backfilled(Result<(), Error>),
     Trained(Attempt, Result<Option<u64>, Error>),
     Erased(Result<Erased, Error>),
+    BuiltAgain(Result<Box<Recovered>, Stopped>),
 }
 
 /// See the module.
@@ -83,6 +84,9 @@ pub struct Serving {
     pub(super) snapshots: Duty,
     pub(super) projecting: Duty,
     pub(super) backfilling: Duty,
+    /// The state knows users who were erased: one of this revision of the log is being built.
+    pub(super) outdated_by: Option<u64>,
+    pub(super) building: Duty,
     pub(super) erasing: Duty,
     /// There may be erasures with something left to do.
     pub(super) erasing_due: bool,
@@ -141,6 +145,8 @@ impl Serving {
             snapshots: Duty::default(),
             projecting: Duty::default(),
             backfilling: Duty::default(),
+            outdated_by: None,
+            building: Duty::default(),
             erasing: Duty::default(),
             erasing_due: true,
             model_due: None,
@@ -192,24 +198,49 @@ impl Serving {
         self.namespace.position()
     }
 
-    /// Discards the state, which is of a log that no longer exists, or in which records of users who
-    /// were erased are replaced. The last view is still served.
-    pub fn discard(&mut self, is_rewritten: bool) {
+    /// Goes on with a log of a new revision, in which records of users who were erased are replaced.
+    /// This state knows them: it serves and learns until another one is built beside it, and nothing
+    /// else comes of it.
+    pub fn rebuild_beside(&mut self, revision: u64) {
         let with = &self.registry.with;
         let partition = self.namespace.tail.partition.clone();
         let learnt = self.namespace.position().sequence;
-        let namespace = &partition.namespace;
-        if is_rewritten {
-            tracing::info!(%namespace, learnt, "users were erased: the state is rebuilt");
-            with.stores.feed.iter().for_each(|feed| feed.forget(&partition));
-        } else {
-            tracing::error!(
-                %namespace, learnt,
-                "the log is not the one that was learnt from: the state is rebuilt"
-            );
-            with.metrics.log_chain_breaks.inc();
-            self.projection_is_wrong = true;
+        tracing::info!(
+            namespace = %partition.namespace, learnt, revision,
+            "users were erased: the state is built again"
+        );
+        with.stores.feed.iter().for_each(|feed| feed.forget(&partition));
+        self.outdated_by = Some(revision);
+        self.adopt_revision();
+        for stop in [&mut self.duties, &mut self.asked] {
+            std::mem::take(stop).cancel();
         }
+    }
+
+    /// Where records were replaced, those to come follow this state as they follow the new one.
+    /// Returns whether the learner stood on the log of before.
+    pub(super) fn adopt_revision(&mut self) -> bool {
+        let Some(revision) = self.outdated_by else { return false };
+        self.namespace.adopt_revision(revision);
+        let Some(learner) = &mut self.learner else { return false };
+        let before = learner.position;
+        learner.position = before.of_revision(revision);
+        learner.position != before
+    }
+
+    /// Discards the state, which is of a log that no longer exists. The last view is still
+    /// served.
+    pub fn discard(&mut self) {
+        let with = &self.registry.with;
+        let partition = self.namespace.tail.partition.clone();
+        let learnt = self.namespace.position().sequence;
+        tracing::error!(
+            namespace = %partition.namespace, learnt,
+            "the log is not the one that was learnt from: the state is rebuilt"
+        );
+        with.metrics.log_chain_breaks.inc();
+        self.projection_is_wrong = true;
+        (self.outdated_by, self.building) = (None, Duty::default());
         self.learner = None;
         self.namespace.discard();
         self.namespace.tail.rewind();
@@ -231,6 +262,7 @@ impl Serving {
         (self.snapshots, self.projecting) = (Duty::default(), Duty::default());
         (self.settings_job, self.backfilling) = (Duty::default(), Duty::default());
         (self.erasing, self.erasing_due) = (Duty::default(), true);
+        self.outdated_by = None;
         // What was counted since the last attempt was counted in another log.
         self.schedule = Schedule::new(self.registry.with.clock.now());
         self.take(recovered);
@@ -292,7 +324,7 @@ impl Serving {
             }
             Command::Sleep => Some(Ending::Asleep),
             Command::Train(reply) => {
-                if self.is_training {
+                if self.is_training || self.outdated_by.is_some() {
                     let _gone = reply.send(Err(Error::TrainingRuns));
                 } else {
                     self.train(Some(reply));
@@ -335,7 +367,9 @@ impl Serving {
 
     /// Whether the namespace is put to sleep when nobody uses it.
     pub(super) fn may_sleep(&self) -> bool {
-        !self.slot.name.is_default() && !self.is_training
+        let is_erasing = self.erasing_due || self.erasing.running || self.model_due.is_some();
+        let is_busy = self.is_training || self.outdated_by.is_some() || self.leads() && is_erasing;
+        !self.slot.name.is_default() && !is_busy
     }
 
     pub fn idle_at(&self) -> Instant {

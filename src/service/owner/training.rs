@@ -95,8 +95,10 @@ struct Run {
     stop: CancellationToken,
     effort: Effort,
     fence: Fence,
-    /// What is trained on.
+    /// What is trained on...
     view: Arc<View>,
+    /// ...and the revision of the log that it was learnt from.
+    revision: u64,
     /// Shared with the thread that works.
     training: watch::Sender<Training>,
 }
@@ -117,6 +119,7 @@ impl Run {
         // What was acknowledged before is trained on. The holder of the lease before may have
         // published a model that is not here yet.
         let view = registry.view_of_all(&namespace, APPLY_TIMEOUT).await?;
+        let revision = namespace.position().revision;
         if effort != Effort::Search && view.model_version() != version_before {
             return Ok(None);
         }
@@ -126,7 +129,7 @@ impl Run {
         }
         let training = Training::begun(effort != Effort::Search, registry.with.clock.now());
         let training = watch::Sender::new(training);
-        let run = Self { registry, namespace, stop, effort, fence, view, training };
+        let run = Self { registry, namespace, stop, effort, fence, view, revision, training };
         run.report().await?;
         Ok(Some((run, lease)))
     }
@@ -207,6 +210,12 @@ impl Run {
         };
         let model: PublishedModel = with.workers.training.run(work).await??;
         let version = model.version;
+        let (log, of) = (with.stores.log.clone(), self.namespace.tail.partition.clone());
+        let end = with.workers.asking.run(move || log.log_end(&of)).await??;
+        if end.revision != self.revision {
+            // It knows users who were erased meanwhile.
+            return Err(TrainingError::Cancelled.into());
+        }
         self.at(TrainingStep::publishing());
         let records = vec![Record::ModelPublished(model)];
         let fence = self.fence.clone();

@@ -20,10 +20,12 @@ use crate::storage::erasures::ReplacedBatch;
 use crate::storage::erasures::StoredErasure;
 use crate::storage::erasures::ids_as_json;
 use crate::storage::erasures::parse_ids;
+use crate::storage::erasures::parse_name;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
 use crate::storage::partition::Partition;
 use crate::storage::suppression::SuppressionKey;
+use engine::domain::NamespaceName;
 use engine::domain::Record;
 use engine::domain::Sequence;
 use engine::domain::Timestamp;
@@ -61,6 +63,9 @@ const INSERT: &str =
 const STORE: &str = "UPDATE erasures
     SET user_ids = $3::text::json, report = $4, is_finished = $5
     WHERE namespace_id = $1 AND erasure_id = $2 AND report = $6";
+const WITH_UNFINISHED: &str =
+    "SELECT DISTINCT name FROM erasures JOIN namespaces ON id = namespace_id
+    WHERE NOT is_finished AND name IS NOT NULL";
 const SUPPRESS: &str =
     "INSERT INTO suppressed_users (namespace_id, user_hash, erasure_id, until_ms)
     SELECT $1, user_hash, $3, $4 FROM unnest($2::bytea[]) AS user_hash";
@@ -116,6 +121,13 @@ impl Erasures for PostgresStore {
             let id = namespace_id(client, partition).await?;
             let rows = client.query(&query, &[&id, &integer(count as u64)]).await?;
             rows.iter().map(stored).collect()
+        })
+    }
+
+    fn namespaces_with_unfinished(&self) -> Result<Vec<NamespaceName>, Error> {
+        self.sessions.read(async |client| {
+            let rows = client.query(WITH_UNFINISHED, &[]).await?;
+            rows.iter().map(|row| parse_name(row.try_get(0)?)).collect()
         })
     }
 

@@ -49,7 +49,8 @@ const PUT_PART: &str = "WITH touched AS (
 const COMPLETE: &str = "UPDATE snapshots SET parts = $2
     FROM namespaces
     WHERE snapshots.id = $1 AND touched_at > '-infinity'
-      AND namespaces.id = namespace_id AND namespaces.name IS NOT NULL";
+      AND namespaces.id = namespace_id AND namespaces.name IS NOT NULL
+      AND namespaces.log_revision = snapshots.log_revision";
 const HIDE: &str = "UPDATE snapshots SET parts = NULL, touched_at = '-infinity' WHERE id = $1";
 const COMPLETED: &str =
     "SELECT id, watermark, chain, engine_revision, taken_at_ms, parts, log_revision
@@ -83,7 +84,7 @@ impl SnapshotStore for PostgresStore {
         sections: &mut dyn Iterator<Item = (String, Vec<u8>)>,
     ) -> Result<(), Error> {
         let id = self.begin(partition, header)?;
-        let result = self.finish(partition, id, sections);
+        let result = self.finish(partition, (id, header.position.sequence), sections);
         if result.is_err() {
             // What cannot be removed now is invisible, and removed later.
             let _left_behind = self
@@ -166,7 +167,7 @@ impl PostgresStore {
     fn finish(
         &self,
         partition: &Partition,
-        id: i64,
+        (id, watermark): (i64, Sequence),
         sections: &mut dyn Iterator<Item = (String, Vec<u8>)>,
     ) -> Result<(), Error> {
         let gone = || Error::NoNamespace { namespace: partition.namespace.clone() };
@@ -185,7 +186,12 @@ impl PostgresStore {
         let completed = self
             .sessions
             .run(async |client| Ok(client.execute(COMPLETE, &[&id, &parts]).await?))?;
-        if completed == 0 { Err(gone()) } else { Ok(()) }
+        if completed > 0 {
+            return Ok(());
+        }
+        // Records were replaced since it was taken, or the namespace is gone.
+        self.sessions.read(async |client| namespace_id(client, partition).await)?;
+        Err(Error::ChainBroken { partition: partition.clone(), sequence: watermark })
     }
 
     fn is_complete(&self, row: &Row) -> Result<bool, Error> {

@@ -19,9 +19,11 @@ use crate::storage::erasures::ReplacedBatch;
 use crate::storage::erasures::StoredErasure;
 use crate::storage::erasures::ids_as_json;
 use crate::storage::erasures::parse_ids;
+use crate::storage::erasures::parse_name;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
 use crate::storage::partition::Partition;
+use engine::domain::NamespaceName;
 use engine::domain::Record;
 use engine::domain::Sequence;
 use engine::domain::Timestamp;
@@ -106,6 +108,17 @@ impl Erasures for SqliteStore {
             let parameters = params![id, integer(count as u64)];
             let rows = statement.query_map(parameters, |row| Ok(stored(row)))?;
             rows.map(|erasure| erasure?).collect()
+        })
+    }
+
+    fn namespaces_with_unfinished(&self) -> Result<Vec<NamespaceName>, Error> {
+        self.reading(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT DISTINCT name FROM erasures JOIN namespaces ON id = namespace_id
+                 WHERE NOT is_finished AND name IS NOT NULL",
+            )?;
+            let names = statement.query_map([], |row| row.get(0))?;
+            names.map(|name| parse_name(name?)).collect()
         })
     }
 

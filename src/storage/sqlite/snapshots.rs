@@ -58,7 +58,7 @@ impl SnapshotStore for SqliteStore {
         sections: &mut dyn Iterator<Item = (String, Vec<u8>)>,
     ) -> Result<(), Error> {
         let snapshot_id = self.begin(partition, header)?;
-        let result = self.finish(partition, snapshot_id, sections);
+        let result = self.finish(partition, (snapshot_id, header.position.sequence), sections);
         if result.is_err() {
             // What stays is invisible, and removed by the next pruning or start.
             let _left_behind = purge::snapshots(self, &[snapshot_id]);
@@ -133,7 +133,7 @@ impl SqliteStore {
     fn finish(
         &self,
         partition: &Partition,
-        snapshot_id: i64,
+        (snapshot_id, watermark): (i64, Sequence),
         sections: &mut dyn Iterator<Item = (String, Vec<u8>)>,
     ) -> Result<(), Error> {
         let deleted = || Error::NoNamespace { namespace: partition.namespace.clone() };
@@ -152,12 +152,17 @@ impl SqliteStore {
         }
         let writer = self.writer();
         // Its rows may still be there when it is deleted.
-        namespace_id(&writer.connection, partition)?;
+        let namespace_id = namespace_id(&writer.connection, partition)?;
         let completed = writer.connection.execute(
-            "UPDATE snapshots SET parts = ?2 WHERE id = ?1",
-            params![snapshot_id, parts],
+            "UPDATE snapshots SET parts = ?2 WHERE id = ?1
+             AND log_revision = (SELECT log_revision FROM namespaces WHERE id = ?3)",
+            params![snapshot_id, parts, namespace_id],
         )?;
-        if completed == 0 { Err(deleted()) } else { Ok(()) }
+        if completed > 0 {
+            return Ok(());
+        }
+        // Records were replaced since it was taken.
+        Err(Error::ChainBroken { partition: partition.clone(), sequence: watermark })
     }
 
     /// Hides snapshots of a partition by a statement whose first parameter is its id, and

@@ -11,6 +11,7 @@ mod consumption;
 mod context;
 mod credit;
 mod drift;
+mod erasing;
 mod experiments;
 mod exploration;
 mod harness;

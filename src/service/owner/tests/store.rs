@@ -452,6 +452,10 @@ impl Erasures for Process {
         Ok(Vec::new())
     }
 
+    fn namespaces_with_unfinished(&self) -> Result<Vec<NamespaceName>, Error> {
+        Ok(Vec::new())
+    }
+
     fn report(
         &self,
         _partition: &Partition,

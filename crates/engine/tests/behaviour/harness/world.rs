@@ -201,6 +201,24 @@ impl World {
         self.record(Record::UsersMerged { from: user_id(from), into: user_id(into) });
     }
 
+    pub fn erase(&mut self, user: &str) {
+        self.record(Record::UserErased(user_id(user)));
+    }
+
+    /// A second world, which has learnt the log of this one with placeholders for all records of
+    /// users with these ids.
+    pub fn replayed_without(&self, ids: &[&str]) -> Self {
+        let mut log = self.log().to_vec();
+        for record in &mut log {
+            if record.record.user_ids().any(|id| ids.contains(&id.as_str())) {
+                record.record = Record::Placeholder;
+            }
+        }
+        let mut engine = Engine::new(Settings::default());
+        engine.apply(&log).expect("placeholders keep the sequence");
+        Self { engine, log: Some(log), random: self.random.clone(), ..*self }
+    }
+
     pub fn happens(&mut self, event: Event) {
         let record = self.interaction(event);
         self.record(record);
