@@ -1,0 +1,3 @@
+//! The rights of a person over what is held about them.
+
+mod export;
