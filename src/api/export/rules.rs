@@ -74,7 +74,6 @@ struct RuleJson<'a> {
 impl<'a> UpdateJson<'a> {
     pub fn new(update: &'a UserUpdate) -> Self {
         let (attributes, rules) = (&update.attributes, &update.rules);
-        let name = |name: &'a Box<str>| &**name;
         Self {
             user_id: update.user_id.as_str(),
             attributes: (!attributes.is_empty()).then(|| AttributesChangeJson {
@@ -83,9 +82,9 @@ impl<'a> UpdateJson<'a> {
                 remove: &attributes.remove,
             }),
             rules: RulesJson {
-                blocked_item_ids: list(&rules.blocked_items, name, name),
-                blocked_sources: list(&rules.blocked_sources, name, name),
-                blocked_topics: list(&rules.blocked_topics, name, name),
+                blocked_item_ids: names(&rules.blocked_items),
+                blocked_sources: names(&rules.blocked_sources),
+                blocked_topics: names(&rules.blocked_topics),
                 mutes: list(&rules.mutes, mute, target),
                 boosts: list(&rules.boosts, boost, target),
             },
@@ -99,6 +98,10 @@ impl RulesJson<'_> {
         let names = [&self.blocked_item_ids, &self.blocked_sources, &self.blocked_topics];
         names.iter().all(|list| list.is_none()) && self.mutes.is_none() && self.boosts.is_none()
     }
+}
+
+fn names(change: &ListChange<Box<str>>) -> Option<NamesJson<'_>> {
+    list(change, |name| &**name, |name| &**name)
 }
 
 /// `None` where the list does not change.
