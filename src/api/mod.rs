@@ -17,6 +17,7 @@ mod deadline;
 mod evaluation;
 mod experiments;
 mod explanations;
+mod export;
 mod intake;
 mod model;
 mod personalization;

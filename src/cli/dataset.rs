@@ -25,7 +25,6 @@ use std::path::Path;
 use std::path::PathBuf;
 
 pub use self::bytes::open as open_unpacked;
-pub use self::instant::format_timestamp;
 use self::instant::parse_timestamp;
 pub use self::table::Table;
 use engine::domain::AttributeValue;

@@ -15,7 +15,6 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::Failure;
-use super::dataset::format_timestamp;
 use super::decisions::Format;
 use super::decisions::LoggedCandidate;
 use super::decisions::LoggedRound;
@@ -179,7 +178,7 @@ fn rounds<'a>(
     decision.shown.iter().enumerate().filter(chosen).map(move |(position, shown)| LoggedRound {
         decision_id: decision.decision_id.to_string(),
         user_id: Some(decision.user_id.to_string()),
-        timestamp: Some(format_timestamp(decision.decided_at)),
+        timestamp: Some(decision.decided_at.to_rfc3339()),
         position: position as u32,
         action: shown.item_id.to_string(),
         reward: f64::from(rewards.of(decision, shown.item_id.as_str())),

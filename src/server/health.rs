@@ -3,7 +3,7 @@
 //! - The services serve as soon as the default namespace has caught up: answers come
 //!   from memory, whether the store is there or not.
 //! - Recording interactions needs the store, so it has a name of its own, which
-//!   follows the store. So does selecting arms.
+//!   follows the store. So do selecting arms and what privacy asks of the log.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,9 +27,10 @@ const ANSWERING: [&str; 8] = [
     "personalization.v1.AdminService",
     "personalization.v1.PrivacyService",
 ];
-const RECORDING: [&str; 2] = [
+const RECORDING: [&str; 3] = [
     "personalization.v1.PersonalizationService/RecordInteractions",
     "personalization.v1.BanditService",
+    "personalization.v1.PrivacyService",
 ];
 
 /// Tells probes whether the services serve. Cheap to clone.

@@ -22,6 +22,7 @@ mod erasure;
 mod error;
 mod evaluation;
 mod experiments;
+mod export;
 mod ingest;
 mod known_decisions;
 mod later_pages;
@@ -81,6 +82,7 @@ pub use evaluation::{
     PolicyReport, PolicyWarning,
 };
 pub use experiments::{ChangeAction, ExperimentUpdate, experiment_etag};
+pub use export::ExportPart;
 pub use ingest::{Recorded, Submitted};
 pub use limiter::{Limiter, RateLimits};
 pub use log_writer::{Handle as LogWriter, LogTail};
@@ -192,6 +194,8 @@ pub struct Service {
     rehearsals: Arc<Semaphore>,
     /// One explanation of an absence at a time.
     explanations: Arc<Semaphore>,
+    /// One export of a user at a time: each reads the whole log.
+    exports: Arc<Semaphore>,
     /// What answers rankings and reads, apart from the threads that serve the other calls.
     pub reads: Reads,
     /// Cancelled when no new work is to be taken.
@@ -251,6 +255,7 @@ pub fn start(
         evaluations: Arc::new(Semaphore::new(1)),
         rehearsals: Arc::new(Semaphore::new(1)),
         explanations: Arc::new(Semaphore::new(1)),
+        exports: Arc::new(Semaphore::new(1)),
         ready_lag_records: options.ready_lag_records,
         namespaces: Arc::new(Namespaces::new(Surroundings {
             stores,

@@ -76,6 +76,7 @@ pub use experiments::{
 pub use expression::{Expression, SyntaxError, UserFacts, parse as parse_expression};
 pub use features::{
     Candidate, FEATURE_COUNT, FEATURES, Feature, FeatureMask, Needs, ReasonKind, UserContext,
+    feature_name,
 };
 pub use give_up::{Cancelled, GiveUp};
 pub use learning::{

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use crate::api::recorded_request;
-use crate::cli::dataset::format_timestamp;
 use crate::cli::output;
 use crate::proto::PersonalizeRequest;
 use crate::service::NotRedone;
@@ -122,9 +121,9 @@ impl Report {
             decision_id: decision.decision_id.to_string(),
             namespace: name.to_string(),
             sequence: record.sequence,
-            recorded_at: format_timestamp(record.recorded_at),
+            recorded_at: record.recorded_at.to_rfc3339(),
             user_id: decision.user_id.to_string(),
-            decided_at: format_timestamp(decision.decided_at),
+            decided_at: decision.decided_at.to_rfc3339(),
             strategy: decision.strategy.name(),
             epsilon: decision.epsilon,
             model_version: decision.model_version,

@@ -196,7 +196,7 @@ impl Serving {
         }
     }
 
-    /// Builds a state from the log as it is now, beside the one that serves.
+    /// Builds a state from the log as it is now, while the other one serves.
     fn build_again(&mut self) {
         self.building.running = true;
         let with = &self.registry.with;

@@ -179,7 +179,7 @@ impl Owner {
                 return ending;
             }
             if let Some(revision) = self.new_revision(&entry.partition, serving.position()).await {
-                serving.rebuild_beside(revision);
+                serving.rebuild_meanwhile(revision);
                 continue;
             }
             serving.discard();

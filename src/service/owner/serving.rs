@@ -199,9 +199,9 @@ impl Serving {
     }
 
     /// Goes on with a log of a new revision, in which records of users who were erased are replaced.
-    /// This state knows them: it serves and learns until another one is built beside it, and nothing
+    /// This state knows them: it serves and learns until another one is built, and nothing
     /// else comes of it.
-    pub fn rebuild_beside(&mut self, revision: u64) {
+    pub fn rebuild_meanwhile(&mut self, revision: u64) {
         let with = &self.registry.with;
         let partition = self.namespace.tail.partition.clone();
         let learnt = self.namespace.position().sequence;

@@ -13,13 +13,14 @@ use crate::harness::get;
 use crate::harness::health;
 use crate::harness::reason_of;
 
-const METHODS: [&str; 7] = [
+const METHODS: [&str; 8] = [
     "PersonalizationService/Personalize",
     "CatalogService/GetItem",
     "ModelService/GetModelStatus",
     "BanditService/SelectArm",
     "TakeoverService/GetTakeover",
     "ExperimentService/GetExperimentResults",
+    "PrivacyService/ExportUser",
     "AdminService/ListNamespaces",
 ];
 

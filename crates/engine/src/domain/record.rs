@@ -75,28 +75,30 @@ impl Record {
         }
     }
 
-    /// The users that the record is about, by the ids that it names them by.
+    /// The ids of the users that it is about; exports and erasures go by them. A new kind of record does not
+    /// compile before it says whose it is.
     pub fn user_ids(&self) -> impl Iterator<Item = &UserId> {
-        let (one, other) = match self {
-            Self::Interaction(interaction) => (Some(&interaction.user_id), None),
-            Self::Decision(decision) => (Some(&decision.user_id), None),
-            Self::UserUpdated(update) => (Some(&update.user_id), None),
-            Self::UsersMerged { from, into } => (Some(from), Some(into)),
-            Self::UserExposed(exposure) => (Some(&exposure.user_id), None),
-            Self::UserErased(user_id) => (Some(user_id), None),
-            Self::ItemUpserted(_)
+        let ids = match self {
+            Self::Interaction(interaction) => [Some(&interaction.user_id), None],
+            Self::Decision(decision) => [Some(&decision.user_id), None],
+            Self::UserUpdated(update) => [Some(&update.user_id), None],
+            Self::UserExposed(exposure) => [Some(&exposure.user_id), None],
+            Self::UsersMerged { from, into } => [Some(from), Some(into)],
+            Self::UserErased(user_id) => [Some(user_id), None],
+            // Arms are chosen and rewarded without a user.
+            Self::ArmSelected(_)
+            | Self::ArmRewarded(_)
+            | Self::ItemUpserted(_)
             | Self::ItemPatched(_)
             | Self::ItemDeleted(_)
             | Self::SettingsSet(_)
             | Self::ModelPublished(_)
-            | Self::ArmSelected(_)
-            | Self::ArmRewarded(_)
             | Self::TakeoverChanged(_)
             | Self::ExperimentChanged(_)
             | Self::Backfilled(_)
-            | Self::Placeholder => (None, None),
+            | Self::Placeholder => [None, None],
         };
-        one.into_iter().chain(other)
+        ids.into_iter().flatten()
     }
 }
 
@@ -126,4 +128,40 @@ pub struct LogRecord {
     /// The server's clock when the record was appended, stamped once.
     pub recorded_at: Timestamp,
     pub record: Record,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::user_update::AttributesChange;
+    use crate::domain::user_update::RulesChange;
+
+    fn user(id: &str) -> UserId {
+        UserId::parse(id).unwrap()
+    }
+
+    #[test]
+    fn a_record_is_of_every_user_that_it_names() {
+        let update = UserUpdate {
+            user_id: user("ada"),
+            attributes: AttributesChange::default(),
+            rules: RulesChange::default(),
+        };
+        let exposure = Exposure {
+            user_id: user("bert"),
+            exposed_at: Timestamp::default(),
+            segment: 0,
+            assignments: Vec::new(),
+        };
+        let merge = Record::UsersMerged { from: user("visit"), into: user("ada") };
+        for (record, expected) in [
+            (Record::UserUpdated(update), &["ada"][..]),
+            (Record::UserExposed(exposure), &["bert"]),
+            (merge, &["visit", "ada"]),
+            (Record::ItemDeleted(ItemId::parse("ada").unwrap()), &[]),
+        ] {
+            let ids: Vec<&str> = record.user_ids().map(UserId::as_str).collect();
+            assert_eq!(ids, expected);
+        }
+    }
 }

@@ -52,6 +52,16 @@ impl Timestamp {
         Some(Self(days * Self::DAY_MS + millis)).filter(|time| time.0 >= 0)
     }
 
+    /// By RFC 3339 in UTC, with milliseconds; [`Self::parse_rfc3339`] reads it.
+    pub fn to_rfc3339(self) -> String {
+        let days = self.0.div_euclid(Self::DAY_MS);
+        let millis = self.0.rem_euclid(Self::DAY_MS);
+        let (year, month, day) = date_of(days);
+        let (seconds, millis) = (millis / 1_000, millis % 1_000);
+        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
+
     /// Day of the week (0 is Monday) and hour of the day (0..24) at an offset
     /// from UTC in minutes.
     pub fn day_and_hour(self, utc_offset_minutes: i32) -> (u8, u8) {
@@ -80,6 +90,20 @@ fn days_since_1970(date: &str) -> Option<i64> {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year / 4 - year / 100 + year / 400;
     Some(year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - BEFORE_1970)
+}
+
+/// Year, month and day in the Gregorian calendar (Hinnant, "chrono-compatible low-level date
+/// algorithms").
+fn date_of(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 /// Of `12:30:00`, with an optional fraction and a zone, `Z` or `+02:00`, in UTC.
@@ -146,6 +170,19 @@ mod tests {
             "20é4-01-01",
         ] {
             assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn instants_are_written_as_they_are_read() {
+        for text in ["1970-01-01T00:00:00.000Z", "2024-02-29T12:30:15.123Z"] {
+            assert_eq!(Timestamp::parse_rfc3339(text).unwrap().to_rfc3339(), text);
+        }
+        let before = Timestamp::from_millis(-1).to_rfc3339();
+        assert_eq!(before, "1969-12-31T23:59:59.999Z");
+        for day in 0..40_000 {
+            let at = Timestamp::from_millis(day * 2 * Timestamp::DAY_MS + 86_399_999);
+            assert_eq!(Timestamp::parse_rfc3339(&at.to_rfc3339()), Some(at));
         }
     }
 

@@ -18,5 +18,7 @@ pub use describer::Needs;
 pub use embedding::{embedding_cosine, nearest_items};
 pub use mask::FeatureMask;
 pub use reason::{Cause, ReasonKind};
-pub use table::{BIAS, FEATURE_COUNT, FEATURES, Feature, HYBRID, feature, groups, hybrid_prior};
+pub use table::{
+    BIAS, FEATURE_COUNT, FEATURES, Feature, HYBRID, feature, feature_name, groups, hybrid_prior,
+};
 pub use user_context::{Associated, Had, OVERLAP_RECENCY, TOGETHER_RECENCY, UserContext};

@@ -147,6 +147,15 @@ pub static FEATURES: [Feature; 39] = [
 
 pub const FEATURE_COUNT: usize = FEATURES.len();
 
+/// The name of a value in the ranker's vector; `None` for a number of another version.
+pub fn feature_name(id: FeatureId) -> Option<&'static str> {
+    match id {
+        BIAS => Some("base"),
+        HYBRID => Some("hybrid"),
+        _ => FEATURES.iter().find(|feature| feature.id == id).map(|feature| feature.name),
+    }
+}
+
 /// The feature of this name.
 pub fn feature(name: &str) -> Option<(usize, &'static Feature)> {
     FEATURES.iter().enumerate().find(|(_, feature)| feature.name == name)

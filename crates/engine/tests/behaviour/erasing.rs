@@ -54,7 +54,7 @@ fn an_erased_user_is_served_as_a_newcomer_by_any_of_the_ids_also_from_a_snapshot
         }
     }
     world.like("ada", "metal-03");
-    assert_eq!(world.merged_ids("ada"), [] as [&str; 0], "who comes back begins anew");
+    assert_eq!(world.merged_ids("ada"), [] as [&str; 0], "who comes back is a new user");
 }
 
 #[test]
