@@ -32,19 +32,25 @@ type Projected = HashMap<Partition, Sequence>;
 /// Looks after all namespaces until cancelled.
 pub async fn run(namespaces: Arc<Namespaces>, shutdown: CancellationToken) {
     let mut projected = Projected::new();
-    let (mut round_at, mut forget_at) = (Instant::now(), Instant::now());
+    let [mut round_at, mut forget_at, mut erase_at] = [Instant::now(); 3];
+    let mut led = false;
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(CHECK_EVERY) => {}
         }
-        if !namespaces.leads_default() {
+        let (leads, now) = (namespaces.leads_default(), Instant::now());
+        if now >= erase_at || leads && !led {
+            erase_at = now + ROUND_EVERY;
+            look_for_erasures(&namespaces, leads).await;
+        }
+        led = leads;
+        if !leads || namespaces.stores().projection.is_none() {
             // Another process does it now, so what is known here grows old.
             projected.clear();
-            (round_at, forget_at) = (Instant::now(), Instant::now());
+            (round_at, forget_at) = (now, now);
             continue;
         }
-        let now = Instant::now();
         if now < round_at {
             continue;
         }
@@ -53,19 +59,16 @@ pub async fn run(namespaces: Arc<Namespaces>, shutdown: CancellationToken) {
         if forgets {
             forget_at = now + FORGET_EVERY;
         }
-        wake_for_erasures(&namespaces).await;
-        if namespaces.stores().projection.is_none() {
-            continue;
-        }
         projected = look_at_all(&namespaces, projected, forgets, &shutdown).await;
     }
 }
 
-/// Opens namespaces in which users are to be erased.
-async fn wake_for_erasures(namespaces: &Arc<Namespaces>) {
+/// Tells owners of namespaces in which users are to be erased; with `opens`, also of those that are
+/// not open.
+async fn look_for_erasures(namespaces: &Arc<Namespaces>, opens: bool) {
     let find = |stores: &Stores| stores.erasures.namespaces_with_unfinished();
     match namespaces.with_stores(find).await {
-        Ok(names) => names.iter().for_each(|name| namespaces.wake(name)),
+        Ok(names) => names.iter().for_each(|name| namespaces.erase_in(name, opens)),
         Err(error) => tracing::warn!(%error, "erasures are looked for later"),
     }
 }

@@ -124,6 +124,16 @@ impl Namespaces {
         let _slot = self.slot(name);
     }
 
+    /// Tells the owner of a namespace that users are to be erased; opens it for that, or not.
+    pub(super) fn erase_in(self: &Arc<Self>, name: &NamespaceName, opens: bool) {
+        if !opens && !self.slots().contains_key(name) {
+            return;
+        }
+        if let Ok(slot) = self.slot(name) {
+            let _full = slot.commands.try_send(Command::Erase);
+        }
+    }
+
     async fn opened(
         self: &Arc<Self>,
         name: &NamespaceName,

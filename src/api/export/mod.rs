@@ -4,7 +4,7 @@
 //!   messages; a field that is not set is left out.
 //! - Instants are text by RFC 3339 with milliseconds, values of enums the names that the
 //!   relational tables have. A number that is not finite would be null; none is recorded.
-//! - The layout only grows: whoever renames or removes something raises [`VERSION`].
+//! - The layout only grows: a field that is renamed or removed raises [`VERSION`].
 
 mod decision;
 mod message;

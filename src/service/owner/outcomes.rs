@@ -63,7 +63,7 @@ impl Serving {
             }
             Done::Trained(attempt, outcome) => {
                 self.trained(attempt, outcome);
-                self.erasing_due = true;
+                self.erasing_due |= self.model_due.is_some();
             }
             Done::Erased(erased) => return self.erased(erased),
             Done::BuiltAgain(built) => self.built_again(built),

@@ -148,7 +148,7 @@ impl Serving {
             outdated_by: None,
             building: Duty::default(),
             erasing: Duty::default(),
-            erasing_due: true,
+            erasing_due: false,
             model_due: None,
             schedule: Schedule::new(with.clock.now()),
             is_training: false,
@@ -322,6 +322,10 @@ impl Serving {
                 self.look = true;
                 None
             }
+            Command::Erase => {
+                self.erasing_due = true;
+                None
+            }
             Command::Sleep => Some(Ending::Asleep),
             Command::Train(reply) => {
                 if self.is_training || self.outdated_by.is_some() {
@@ -339,7 +343,7 @@ impl Serving {
         if leads && self.duties.is_cancelled() {
             self.duties = CancellationToken::new();
         }
-        self.erasing_due |= leads;
+
         if !leads {
             self.duties.cancel();
             // Another process does it now, so what is known here grows old.

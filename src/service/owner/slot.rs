@@ -29,6 +29,8 @@ pub enum Command {
     Broken(Position),
     /// The log may go on: a caller knows of it.
     Look,
+    /// There are erasures with something left to do.
+    Erase,
     /// Its capacity is needed.
     Sleep,
     Train(oneshot::Sender<Result<Training, Error>>),
