@@ -208,9 +208,10 @@ impl Server {
         ticks.sum::<u64>() * 10
     }
 
-    /// Resident memory in KiB.
+    /// Resident memory in KiB, without the pages of the binary: how many of these have been touched
+    /// goes by its size.
     pub fn resident_kib(&self) -> u64 {
-        self.status("VmRSS:")
+        self.status("RssAnon:")
     }
 
     /// The most that it ever was.
