@@ -125,7 +125,6 @@ fn erasure_message(service::Erasure { erasure_id, report }: service::Erasure) ->
         requested_at: at(report.requested_at_ms),
         sequence: report.sequence,
         out_of_log_at: at(report.replaced_at_ms),
-        replaced_records: report.replaced,
         watermark: state.watermark,
         state_digest: state.digest,
         log_revision: state.log_revision,

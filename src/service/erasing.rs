@@ -48,7 +48,18 @@ impl Service {
         let until = now.plus_millis(i64::from(self.suppression_days) * Timestamp::DAY_MS);
         let partition = namespace.tail.partition.clone();
         let begin = move |stores: &Stores| stores.erasures.begin(&partition, &erasure, now, until);
-        let stored = self.namespaces.with_stores(begin).await?;
+        let mut stored = self.namespaces.with_stores(begin).await?;
+        // From here on nothing is merged with these ids. What was until now is of the same user.
+        let view = self.namespaces.view_of_all(namespace, timeout).await?;
+        let mut missing = ids_of(&view, user_id);
+        missing.retain(|id| !stored.user_ids.contains(id));
+        if !stored.user_ids.is_empty() && !missing.is_empty() {
+            let (partition, id) = (namespace.tail.partition.clone(), stored.erasure_id.clone());
+            let add =
+                move |stores: &Stores| stores.erasures.add_ids(&partition, &id, &missing, until);
+            let added = self.namespaces.with_stores(add).await?;
+            stored = added.ok_or_else(|| Error::internal("an erasure is gone"))?;
+        }
         for user_id in &stored.user_ids {
             self.cache().remove(&profile_key(&namespace.tail.partition, user_id)).await;
         }

@@ -13,8 +13,6 @@ pub struct ErasureReport {
     pub requested_at_ms: i64,
     /// The record that took the user out of serving; 0: it is not written yet.
     pub sequence: Sequence,
-    /// Records of the user that were replaced by placeholders.
-    pub replaced: u64,
     /// When the log held nothing of the user any more, snapshots neither; 0: not yet.
     pub replaced_at_ms: i64,
     /// The state that was built from the log after that, once it was.

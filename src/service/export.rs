@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,8 @@ use engine::domain::UserId;
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks that wait for a slow caller.
 const CHUNKS: usize = 4;
+/// Longest wait for a caller who reads nothing.
+const STALLED: Duration = Duration::from_secs(20);
 /// Longest wait for a view that has learnt what is exported.
 const LEARNT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -171,6 +174,11 @@ impl<W: FnMut(&View, ExportPart<'_>, &mut String)> Export<W> {
     /// Waits until there is room for the chunk.
     fn send(&mut self) -> Result<(), Error> {
         let text = std::mem::take(&mut self.text);
-        self.chunks.blocking_send(Ok(text)).map_err(|_gone| Error::DeadlinePassed)
+        let sent = tokio::time::timeout(STALLED, self.chunks.send(Ok(text)));
+        match Handle::current().block_on(sent) {
+            Ok(Ok(())) => Ok(()),
+            // The caller is gone, or reads no more.
+            Ok(Err(_)) | Err(_) => Err(Error::DeadlinePassed),
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::chain::Seal;
 use super::codec;
 use super::error::Error;
 use super::partition::Partition;
+use engine::domain::LogRecord;
 use engine::domain::NamespaceName;
 use engine::domain::Record;
 use engine::domain::Sequence;
@@ -38,11 +39,14 @@ pub struct Replaced {
     pub records: u64,
 }
 
+/// What stands in place of a record; `None`: it stays.
+pub type Instead<'a> = &'a dyn Fn(&LogRecord) -> Option<Record>;
+
 /// Calls block; callers run them off the async threads. Every call about a partition that is gone is
 /// `NoNamespace`.
 pub trait Erasures: Send + Sync {
     /// Stores an erasure, and suppresses its users until then. Users who are no longer suppressed by
-    /// `now` are taken off the list. Where one of the users is suppressed already nothing changes, and the
+    /// `now` are taken off the list, and finished erasures of which nobody is on it are forgotten. Where one of the users is suppressed already nothing changes, and the
     /// erasure that did it is returned.
     ///
     /// # Errors
@@ -55,6 +59,19 @@ pub trait Erasures: Send + Sync {
         until: Timestamp,
     ) -> Result<StoredErasure, Error>;
 
+    /// Adds ids to those of an erasure whose users are still in the log, and suppresses them as well.
+    /// Returns the erasure.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn add_ids(
+        &self,
+        partition: &Partition,
+        erasure_id: &str,
+        user_ids: &[UserId],
+        until: Timestamp,
+    ) -> Result<Option<StoredErasure>, Error>;
+
     /// # Errors
     /// `Unavailable`.
     fn erasure(
@@ -63,7 +80,7 @@ pub trait Erasures: Send + Sync {
         erasure_id: &str,
     ) -> Result<Option<StoredErasure>, Error>;
 
-    /// Those with something left to do, at most `count`.
+    /// Those with something left to do, at most `count`; first those whose users are in the log.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -87,13 +104,15 @@ pub trait Erasures: Send + Sync {
         after: &StoredErasure,
     ) -> Result<bool, Error>;
 
-    /// Takes a user off the list of those who are suppressed. Returns whether the user was on it.
+    /// Takes a user off the list of those who are suppressed, with all ids of the erasure. Returns
+    /// whether the user was on it.
     ///
     /// # Errors
     /// `Unavailable`.
     fn readmit(&self, partition: &Partition, user_id: &UserId) -> Result<bool, Error>;
 
-    /// Replaces records in the next few batches after the one that holds `after`.
+    /// Replaces records in the next few batches after the one that holds `after`, where there is one to
+    /// stand instead.
     ///
     /// # Errors
     /// `Unavailable`; `Corrupt` or `TooNew` when a batch cannot be read.
@@ -101,8 +120,15 @@ pub trait Erasures: Send + Sync {
         &self,
         partition: &Partition,
         after: Sequence,
-        is_erased: &dyn Fn(&Record) -> bool,
+        instead: Instead<'_>,
     ) -> Result<Replaced, Error>;
+
+    /// Whether records were replaced since the revision was raised, other than those that say that
+    /// a user is erased: a state without them is another one.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn is_rewritten(&self, partition: &Partition) -> Result<bool, Error>;
 
     /// Raises the revision of the log when records were replaced since that was done last: all
     /// readers begin again, and snapshots of before are of no use. Returns whether they were.
@@ -127,6 +153,8 @@ pub struct ReplacedBatch {
     pub payload: Vec<u8>,
     pub event_hashes: Vec<u8>,
     pub records: u64,
+    /// Whether one of them changed the state.
+    pub changes_state: bool,
 }
 
 impl ReplacedBatch {
@@ -134,18 +162,15 @@ impl ReplacedBatch {
     ///
     /// # Errors
     /// `Corrupt`, `TooNew`.
-    pub fn of(
-        seal: &Seal,
-        payload: &[u8],
-        is_erased: &dyn Fn(&Record) -> bool,
-    ) -> Result<Option<Self>, Error> {
+    pub fn of(seal: &Seal, payload: &[u8], instead: Instead<'_>) -> Result<Option<Self>, Error> {
         let BatchHead { recorded_at, .. } = seal.head;
         let mut records = Vec::new();
         seal.head.read(payload, seal.payload_checksum, &mut records)?;
-        let mut replaced = 0;
+        let (mut replaced, mut changes_state) = (0, false);
         for record in &mut records {
-            if is_erased(&record.record) {
-                record.record = Record::Placeholder;
+            if let Some(instead) = instead(record) {
+                changes_state |= !matches!(record.record, Record::UserErased(_));
+                record.record = instead;
                 replaced += 1;
             }
         }
@@ -166,6 +191,7 @@ impl ReplacedBatch {
             payload,
             event_hashes,
             records: replaced,
+            changes_state,
         }))
     }
 }

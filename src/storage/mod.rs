@@ -31,7 +31,7 @@ mod trainings;
 pub use batch_head::BatchHead;
 pub use cache::{Cache, RateCounters};
 pub use chain::{Chain, Position, Seal, Stamp};
-pub use erasures::{Erasures, Replaced, StoredErasure};
+pub use erasures::{Erasures, Instead, Replaced, StoredErasure};
 pub use error::Error;
 pub use leases::{Fence, LEASE_TTL, Leases};
 pub use log::{

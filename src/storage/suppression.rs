@@ -3,7 +3,7 @@
 //! - They are known by a keyed hash of their ids, HMAC-SHA-256 cut to 16 bytes. Who has the table
 //!   without the key cannot find out whether an id is in it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use hmac::Hmac;
 use hmac::KeyInit;
@@ -11,6 +11,7 @@ use hmac::Mac;
 use sha2::Sha256;
 
 use engine::domain::Record;
+use engine::domain::Timestamp;
 use engine::domain::UserId;
 
 /// Stands for the id of a user.
@@ -39,26 +40,28 @@ impl SuppressionKey {
     }
 }
 
-/// The suppressed users of a partition. Memory: about 20 bytes a user.
+/// The suppressed users of a partition. Memory: about 30 bytes a user.
 #[derive(Debug, Default)]
 pub struct Suppressed {
     /// `None` where there are none.
     key: Option<SuppressionKey>,
-    users: HashSet<UserHash>,
+    /// Until when each of them is, milliseconds since 1970-01-01T00:00:00Z.
+    users: HashMap<UserHash, i64>,
     /// How often they had changed when they were read.
     pub version: i64,
 }
 
 impl Suppressed {
-    pub fn new(key: &SuppressionKey, users: HashSet<UserHash>, version: i64) -> Self {
+    pub fn new(key: &SuppressionKey, users: HashMap<UserHash, i64>, version: i64) -> Self {
         let key = (!users.is_empty()).then(|| key.clone());
         Self { key, users, version }
     }
 
-    /// Whether a record is dropped. That a user is erased never is.
-    pub fn holds(&self, record: &Record) -> bool {
+    /// Whether a record that arrives at this time is dropped. That a user is erased never is.
+    pub fn holds(&self, record: &Record, now: Timestamp) -> bool {
         let Some(key) = &self.key else { return false };
-        let is_suppressed = |user_id| self.users.contains(&key.hash(user_id));
+        let until = |user_id| self.users.get(&key.hash(user_id)).copied().unwrap_or(i64::MIN);
+        let is_suppressed = |user_id| now.as_millis() < until(user_id);
         !matches!(record, Record::UserErased(_)) && record.user_ids().any(is_suppressed)
     }
 }

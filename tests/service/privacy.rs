@@ -3,3 +3,4 @@
 pub mod erase;
 mod export;
 mod kills;
+mod one_by_one;

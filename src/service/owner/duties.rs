@@ -189,7 +189,8 @@ impl Serving {
     }
 
     fn building_when(&self) -> When {
-        if self.outdated_by.is_some() && !self.building.running {
+        // Not before the erasure is through that has changed the log.
+        if self.outdated_by.is_some() && !self.building.running && !self.erasing.running {
             When::from(self.building.not_before)
         } else {
             When::Later
@@ -313,7 +314,9 @@ impl Serving {
         let stop = if reply.is_some() { &self.asked } else { &self.duties };
         let stop = stop.child_token();
         let effort = match (&reply, self.model_due) {
-            (Some(_), _) => Effort::Search,
+            // Whatever it is, it must not be kept from publishing.
+            (Some(_), Some(_)) => Effort::Replace,
+            (Some(_), None) => Effort::Search,
             (None, Some(due)) if due <= now => Effort::Replace,
             (None, _) => Effort::WhenDue,
         };

@@ -9,7 +9,7 @@
 //! - Values that experiments computed from the log are in the order of their users: they go, too,
 //!   and are computed again.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -24,15 +24,19 @@ use crate::service::namespaces::Namespaces;
 use crate::service::profile::profile_key;
 use crate::storage;
 use crate::storage::AppendOutcome;
+use crate::storage::Instead;
 use crate::storage::Partition;
 use crate::storage::StoredErasure;
 use engine::View;
+use engine::domain::LogRecord;
 use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Tester;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
 
 /// Erasures that are done together.
-const TOGETHER: usize = 1_000;
+const TOGETHER: usize = 100_000;
 /// A model without the user is due so long after the erasure was asked for.
 const MODEL_DUE_MS: i64 = Timestamp::DAY_MS;
 
@@ -41,6 +45,8 @@ const MODEL_DUE_MS: i64 = Timestamp::DAY_MS;
 pub struct Erased {
     /// Records were replaced: the state is to be built again.
     pub is_rewritten: bool,
+    /// There is more to do at once.
+    pub is_next: bool,
     /// When a model must replace the serving one.
     pub model_due: Option<Timestamp>,
 }
@@ -77,17 +83,16 @@ pub async fn erase(
     for erasure in in_log {
         pending.push(out_of_serving(registry, namespace, erasure).await?);
     }
-    let ids: Vec<UserId> =
-        pending.iter().flat_map(|erasure| erasure.user_ids.iter().cloned()).collect();
-    for user_id in &ids {
+    for user_id in pending.iter().flat_map(|erasure| &erasure.user_ids) {
         stores.cache.remove(&profile_key(&partition, user_id)).await;
     }
     let (now, stop) = (registry.with.clock.now(), stop.clone());
     let stores = stores.clone();
-    let replace = move || replace(&stores, &partition, &pending, &ids, &stop, now);
+    let replace = move || replace(&stores, &partition, &pending, &stop, now);
     // Where the tables are filled: no row of before comes after those that are removed.
-    workers.projecting.run(replace).await??;
-    Ok(Erased { is_rewritten: true, model_due: None })
+    let is_rewritten = workers.projecting.run(replace).await??;
+    // What it came to is told next.
+    Ok(Erased { is_rewritten, is_next: true, model_due: None })
 }
 
 /// Sees to it that the record is written which takes the user out of serving.
@@ -123,54 +128,91 @@ pub async fn out_of_serving(
     told.ok_or_else(|| Error::internal("an erasure is gone"))
 }
 
-/// Replaces the records of users, and removes what else holds something of them. Blocks.
+/// Replaces the records of users, and removes what else holds something of them; returns whether that
+/// makes another state. Blocks.
 fn replace(
     stores: &Stores,
     partition: &Partition,
     pending: &[StoredErasure],
-    ids: &[UserId],
     stop: &CancellationToken,
     now: Timestamp,
-) -> Result<(), Error> {
-    let erased: HashSet<&UserId> = ids.iter().collect();
-    let is_erased = |record: &Record| {
-        matches!(record, Record::Backfilled(_))
-            || record.user_ids().any(|user_id| erased.contains(user_id))
-    };
-    let (mut after, mut replaced) = (0, 0);
-    loop {
-        if stop.is_cancelled() {
-            return Err(Error::ShuttingDown);
-        }
-        let step = stores.erasures.replace(partition, after, &is_erased)?;
-        replaced += step.records;
-        if step.to == after {
-            break;
-        }
-        after = step.to;
+) -> Result<bool, Error> {
+    let mut erased = HashMap::new();
+    for erasure in pending {
+        let until = Erasure::read(erasure)?.report.sequence;
+        erased.extend(erasure.user_ids.iter().map(|user_id| (user_id, until)));
     }
-    stores.erasures.raise_revision(partition)?;
-    stores.snapshots.discard_after(partition, 0)?;
+    replace_all(stores, partition, stop, &|record| without(record, &erased))?;
+    let is_rewritten = stores.erasures.is_rewritten(partition)?;
+    if is_rewritten {
+        // They name users by their place among all.
+        let is_backfill = |record: &LogRecord| matches!(record.record, Record::Backfilled(_));
+        let instead = |record: &LogRecord| is_backfill(record).then_some(Record::Placeholder);
+        replace_all(stores, partition, stop, &instead)?;
+        stores.erasures.raise_revision(partition)?;
+        stores.snapshots.discard_after(partition, 0)?;
+    }
     if let Some(projection) = &stores.projection {
-        projection.forget_users(partition, ids)?;
+        let ids: Vec<UserId> = erased.keys().map(|&user_id| user_id.clone()).collect();
+        projection.forget_users(partition, &ids)?;
     }
     stores.feed.iter().for_each(|feed| feed.forget(partition));
+    stores.erasures.scrub()?;
     for before in pending {
-        let report = ErasureReport {
-            replaced,
-            replaced_at_ms: now.as_millis(),
-            ..Erasure::read(before)?.report
-        };
+        let replaced_at_ms = now.as_millis();
+        let report = ErasureReport { replaced_at_ms, ..Erasure::read(before)?.report };
         let report = report.as_json();
         let after = StoredErasure { report, user_ids: Vec::new(), ..before.clone() };
         stores.erasures.report(partition, before, &after)?;
     }
-    stores.erasures.scrub()?;
     tracing::info!(
-        namespace = %partition.namespace, erasures = pending.len(), records = replaced,
-        "records of users were replaced"
+        namespace = %partition.namespace, erasures = pending.len(),
+        "records of users who were erased are replaced"
     );
-    Ok(())
+    Ok(is_rewritten)
+}
+
+fn replace_all(
+    stores: &Stores,
+    partition: &Partition,
+    stop: &CancellationToken,
+    instead: Instead<'_>,
+) -> Result<(), Error> {
+    let mut after = 0;
+    loop {
+        if stop.is_cancelled() {
+            return Err(Error::ShuttingDown);
+        }
+        let step = stores.erasures.replace(partition, after, instead)?;
+        if step.to == after {
+            return Ok(());
+        }
+        after = step.to;
+    }
+}
+
+/// What stands in place of a record where these users are erased, each up to a record: what comes
+/// behind it is of one who was readmitted.
+fn without(record: &LogRecord, erased: &HashMap<&UserId, Sequence>) -> Option<Record> {
+    let until = |user_id: &UserId| erased.get(user_id).copied().unwrap_or(0);
+    match &record.record {
+        // Two processes may both have written it.
+        Record::UserErased(user_id) => erased.contains_key(user_id).then_some(Record::Placeholder),
+        Record::ExperimentChanged(change) => {
+            let stays = |tester: &&Tester| until(&tester.user_id) < record.sequence;
+            let testers: Vec<Tester> =
+                change.experiment.testers.iter().filter(stays).cloned().collect();
+            (testers.len() < change.experiment.testers.len()).then(|| {
+                let mut change = change.clone();
+                change.experiment.testers = testers;
+                Record::ExperimentChanged(change)
+            })
+        }
+        other => {
+            let is_erased = other.user_ids().any(|user_id| record.sequence <= until(user_id));
+            is_erased.then_some(Record::Placeholder)
+        }
+    }
 }
 
 /// Completes the reports of erasures that are out of the log: by the state that was built from it,
@@ -184,7 +226,7 @@ fn settle(
 ) -> Result<Erased, storage::Error> {
     if stores.log.log_end(partition)?.revision != revision {
         // This state is of the log of before.
-        return Ok(Erased { is_rewritten: true, model_due: None });
+        return Ok(Erased { is_rewritten: true, ..Erased::default() });
     }
     let mut model_due = None;
     let state = StateWithout {
@@ -213,5 +255,5 @@ fn settle(
             stores.erasures.report(partition, before, &after)?;
         }
     }
-    Ok(Erased { is_rewritten: false, model_due })
+    Ok(Erased { model_due, ..Erased::default() })
 }

@@ -78,6 +78,8 @@ pub enum Ending {
     Shutdown,
     /// The log is another one than was learnt from.
     Broken,
+    /// Records of the log were replaced.
+    Rewritten,
 }
 
 /// See the module.
@@ -169,7 +171,7 @@ impl Owner {
         let mut serving = Serving::new(&self.registry, &self.slot, entry.clone(), tail, recovered);
         loop {
             let ending = serving.serve(&mut self.commands).await;
-            if !matches!(ending, Ending::Broken) {
+            if !matches!(ending, Ending::Broken | Ending::Rewritten) {
                 if matches!(ending, Ending::Asleep) {
                     // Later callers wait for the next owner: this one learns no more.
                     serving.close();
@@ -177,6 +179,11 @@ impl Owner {
                 }
                 serving.end(&ending).await;
                 return ending;
+            }
+            if matches!(ending, Ending::Rewritten) {
+                let found = self.new_revision(&entry.partition, serving.position()).await;
+                found.into_iter().for_each(|revision| serving.rebuild_meanwhile(revision));
+                continue;
             }
             if let Some(revision) = self.new_revision(&entry.partition, serving.position()).await {
                 serving.rebuild_meanwhile(revision);

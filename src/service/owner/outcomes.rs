@@ -106,7 +106,16 @@ impl Serving {
 
     fn erased(&mut self, erased: Result<Erased, Error>) -> Option<Ending> {
         match erased {
-            Ok(Erased { is_rewritten: true, .. }) => return Some(Ending::Broken),
+            Ok(Erased { is_rewritten: true, .. }) => {
+                // What it came to is told of the state that is built then.
+                self.erasing.ended(None, Duration::ZERO);
+                self.erasing_due = true;
+                return self.outdated_by.is_none().then_some(Ending::Rewritten);
+            }
+            Ok(Erased { is_next: true, .. }) => {
+                self.erasing.ended(None, Duration::ZERO);
+                self.erasing_due = true;
+            }
             Ok(Erased { model_due, .. }) => {
                 self.model_due = model_due;
                 self.erasing.ended(None, Duration::ZERO);

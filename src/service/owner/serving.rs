@@ -240,7 +240,7 @@ impl Serving {
         );
         with.metrics.log_chain_breaks.inc();
         self.projection_is_wrong = true;
-        (self.outdated_by, self.building) = (None, Duty::default());
+        self.outdated_by = None;
         self.learner = None;
         self.namespace.discard();
         self.namespace.tail.rewind();
@@ -251,6 +251,11 @@ impl Serving {
     /// Goes on with a state that was rebuilt. What was derived of the old one stays
     /// with the old handle.
     pub fn restart(&mut self, recovered: Recovered) {
+        if self.outdated_by.is_some() {
+            // A call that waits for a record at the old handle is answered from the new state.
+            let Learner { engine, position } = &*recovered.learner;
+            self.namespace.publish(engine.view(), *position);
+        }
         let tail = self.namespace.tail.clone();
         tail.advance(recovered.learner.position.sequence);
         let created_at = self.namespace.created_at;
@@ -262,6 +267,7 @@ impl Serving {
         (self.snapshots, self.projecting) = (Duty::default(), Duty::default());
         (self.settings_job, self.backfilling) = (Duty::default(), Duty::default());
         (self.erasing, self.erasing_due) = (Duty::default(), true);
+        self.building = Duty::default();
         self.outdated_by = None;
         // What was counted since the last attempt was counted in another log.
         self.schedule = Schedule::new(self.registry.with.clock.now());

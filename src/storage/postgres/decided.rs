@@ -48,7 +48,7 @@ impl Decided {
         let mut outcomes = Vec::with_capacity(group.records.len());
         builder.begin(recorded_at);
         for record in &group.records {
-            if known.suppressed.holds(record) {
+            if known.suppressed.holds(record, now) {
                 outcomes.push(AppendOutcome::Suppressed);
                 continue;
             }

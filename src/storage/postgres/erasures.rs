@@ -15,6 +15,7 @@ use super::store::PostgresStore;
 use super::store::namespace_id;
 use super::suppressed::KEY;
 use crate::storage::erasures::Erasures;
+use crate::storage::erasures::Instead;
 use crate::storage::erasures::Replaced;
 use crate::storage::erasures::ReplacedBatch;
 use crate::storage::erasures::StoredErasure;
@@ -26,7 +27,6 @@ use crate::storage::number::integer;
 use crate::storage::partition::Partition;
 use crate::storage::suppression::SuppressionKey;
 use engine::domain::NamespaceName;
-use engine::domain::Record;
 use engine::domain::Sequence;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
@@ -52,7 +52,7 @@ const BATCHES: &str = "SELECT first_sequence, count, recorded_at_ms, payload_crc
 const REPLACE: &str = "UPDATE log_batches
     SET payload_crc32 = $4, event_hashes_crc32 = $5, event_hashes = $6, payload = $7
     WHERE namespace_id = $1 AND first_sequence = $2 AND payload_crc32 = $3";
-const REWRITTEN: &str = "UPDATE namespaces SET is_rewritten = true WHERE id = $1";
+const REWRITTEN: &str = "UPDATE namespaces SET is_rewritten = is_rewritten OR $2 WHERE id = $1";
 const RAISE: &str = "UPDATE namespaces SET log_revision = log_revision + 1, is_rewritten = false
     WHERE id = $1 AND is_rewritten";
 
@@ -62,15 +62,22 @@ const INSERT: &str =
     VALUES ($1, $2, $3::text::json, $4, $5)";
 const STORE: &str = "UPDATE erasures
     SET user_ids = $3::text::json, report = $4, is_finished = $5
-    WHERE namespace_id = $1 AND erasure_id = $2 AND report = $6";
+    WHERE namespace_id = $1 AND erasure_id = $2 AND report = $6
+      AND user_ids::text IS NOT DISTINCT FROM $7";
 const WITH_UNFINISHED: &str =
     "SELECT DISTINCT name FROM erasures JOIN namespaces ON id = namespace_id
     WHERE NOT is_finished AND name IS NOT NULL";
 const SUPPRESS: &str =
     "INSERT INTO suppressed_users (namespace_id, user_hash, erasure_id, until_ms)
-    SELECT $1, user_hash, $3, $4 FROM unnest($2::bytea[]) AS user_hash";
+    SELECT $1, user_hash, $3, $4 FROM unnest($2::bytea[]) AS user_hash ON CONFLICT DO NOTHING";
+const ADD_IDS: &str = "UPDATE erasures SET user_ids = $3::text::json
+    WHERE namespace_id = $1 AND erasure_id = $2";
 const EXPIRE: &str = "DELETE FROM suppressed_users WHERE namespace_id = $1 AND until_ms <= $2";
-const READMIT: &str = "DELETE FROM suppressed_users WHERE namespace_id = $1 AND user_hash = $2";
+const FORGET: &str = "DELETE FROM erasures WHERE namespace_id = $1 AND is_finished
+    AND erasure_id NOT IN (SELECT erasure_id FROM suppressed_users WHERE namespace_id = $1)";
+const READMIT: &str = "DELETE FROM suppressed_users
+    WHERE namespace_id = $1 AND erasure_id IN (SELECT erasure_id FROM suppressed_users
+        WHERE namespace_id = $1 AND user_hash = $2)";
 const CHANGED: &str = "UPDATE namespaces SET suppressions = suppressions + 1 WHERE id = $1";
 const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
 impl Erasures for PostgresStore {
@@ -83,6 +90,7 @@ impl Erasures for PostgresStore {
     ) -> Result<StoredErasure, Error> {
         self.suppressing(partition, async |transaction, id, key| {
             transaction.execute(EXPIRE, &[&id, &now.as_millis()]).await?;
+            transaction.execute(FORGET, &[&id]).await?;
             let hashes = erasure.user_ids.iter().map(|user_id| key.hash(user_id).to_vec());
             let hashes: Vec<_> = hashes.collect();
             let earlier = format!(
@@ -102,6 +110,33 @@ impl Erasures for PostgresStore {
         })
     }
 
+    fn add_ids(
+        &self,
+        partition: &Partition,
+        erasure_id: &str,
+        user_ids: &[UserId],
+        until: Timestamp,
+    ) -> Result<Option<StoredErasure>, Error> {
+        let of_erasure =
+            format!("{ERASURE} WHERE namespace_id = $1 AND erasure_id = $2 FOR UPDATE");
+        self.suppressing(partition, async |transaction, id, key| {
+            let found = transaction.query_opt(&of_erasure, &[&id, &erasure_id]).await?;
+            let Some(mut erasure) = found.as_ref().map(stored).transpose()? else {
+                return Ok(None);
+            };
+            if erasure.user_ids.is_empty() {
+                return Ok(Some(erasure));
+            }
+            let hashes: Vec<_> = user_ids.iter().map(|id| key.hash(id).to_vec()).collect();
+            let until = until.as_millis();
+            transaction.execute(SUPPRESS, &[&id, &hashes, &erasure_id, &until]).await?;
+            erasure.user_ids.extend(user_ids.iter().cloned());
+            let ids = ids_as_json(&erasure.user_ids);
+            transaction.execute(ADD_IDS, &[&id, &erasure_id, &ids]).await?;
+            Ok(Some(erasure))
+        })
+    }
+
     fn erasure(
         &self,
         partition: &Partition,
@@ -116,7 +151,10 @@ impl Erasures for PostgresStore {
     }
 
     fn unfinished(&self, partition: &Partition, count: usize) -> Result<Vec<StoredErasure>, Error> {
-        let query = format!("{ERASURE} WHERE namespace_id = $1 AND NOT is_finished LIMIT $2");
+        let query = format!(
+            "{ERASURE} WHERE namespace_id = $1 AND NOT is_finished
+             ORDER BY user_ids IS NULL LIMIT $2"
+        );
         self.sessions.read(async |client| {
             let id = namespace_id(client, partition).await?;
             let rows = client.query(&query, &[&id, &integer(count as u64)]).await?;
@@ -138,11 +176,11 @@ impl Erasures for PostgresStore {
         after: &StoredErasure,
     ) -> Result<bool, Error> {
         let StoredErasure { erasure_id, user_ids, report, is_finished } = after;
-        let ids = ids_as_json(user_ids);
+        let (ids, ids_before) = (ids_as_json(user_ids), ids_as_json(&before.user_ids));
         self.sessions.run(async |client| {
             let id = namespace_id(client, partition).await?;
-            let parameters: [Parameter<'_>; 6] =
-                [&id, erasure_id, &ids, report, is_finished, &before.report];
+            let parameters: [Parameter<'_>; 7] =
+                [&id, erasure_id, &ids, report, is_finished, &before.report, &ids_before];
             Ok(client.execute(STORE, &parameters).await? > 0)
         })
     }
@@ -158,7 +196,7 @@ impl Erasures for PostgresStore {
         &self,
         partition: &Partition,
         after: Sequence,
-        is_erased: &dyn Fn(&Record) -> bool,
+        instead: Instead<'_>,
     ) -> Result<Replaced, Error> {
         let after_column = integer(after);
         let rows = self.sessions.read(async |client| {
@@ -170,12 +208,13 @@ impl Erasures for PostgresStore {
         let (mut to, mut batches) = (after, Vec::new());
         for row in &rows {
             let seal = seal(row, 0)?;
-            batches.extend(ReplacedBatch::of(&seal, row.try_get(SEAL_COLUMNS)?, is_erased)?);
+            batches.extend(ReplacedBatch::of(&seal, row.try_get(SEAL_COLUMNS)?, instead)?);
             to = seal.head.last();
         }
         if batches.is_empty() {
             return Ok(Replaced { to, records: 0 });
         }
+        let changes_state = batches.iter().any(|batch| batch.changes_state);
         self.sessions.run(async |client| {
             let id = namespace_id(client, partition).await?;
             let transaction = client.transaction().await?;
@@ -192,10 +231,18 @@ impl Erasures for PostgresStore {
                 ];
                 transaction.execute(&replace, &parameters).await?;
             }
-            transaction.execute(REWRITTEN, &[&id]).await?;
+            transaction.execute(REWRITTEN, &[&id, &changes_state]).await?;
             Ok(transaction.commit().await?)
         })?;
         Ok(Replaced { to, records: batches.iter().map(|batch| batch.records).sum() })
+    }
+
+    fn is_rewritten(&self, partition: &Partition) -> Result<bool, Error> {
+        let is_rewritten = "SELECT is_rewritten FROM namespaces WHERE id = $1";
+        self.sessions.read(async |client| {
+            let id = namespace_id(client, partition).await?;
+            Ok(client.query_one(is_rewritten, &[&id]).await?.try_get(0)?)
+        })
     }
 
     fn raise_revision(&self, partition: &Partition) -> Result<bool, Error> {

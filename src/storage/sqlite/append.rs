@@ -76,6 +76,14 @@ impl Writer {
         self.partitions.remove(partition);
     }
 
+    /// Reads again who is suppressed in a partition.
+    pub fn suppress_again(&mut self, partition: &Partition) -> Result<(), Error> {
+        if let Some(known) = self.partitions.get_mut(partition) {
+            known.suppressed = suppressed::of(&self.connection, known.namespace_id)?;
+        }
+        Ok(())
+    }
+
     pub fn forget_all(&mut self) {
         self.partitions.clear();
     }
@@ -164,7 +172,7 @@ impl KnownPartition {
         let mut outcomes = Vec::with_capacity(records.len());
         batch.begin(recorded_at);
         for record in records {
-            if self.suppressed.holds(record) {
+            if self.suppressed.holds(record, now) {
                 outcomes.push(AppendOutcome::Suppressed);
                 continue;
             }

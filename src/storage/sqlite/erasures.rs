@@ -14,6 +14,7 @@ use super::store::SqliteStore;
 use super::store::namespace_id;
 use super::suppressed::key;
 use crate::storage::erasures::Erasures;
+use crate::storage::erasures::Instead;
 use crate::storage::erasures::Replaced;
 use crate::storage::erasures::ReplacedBatch;
 use crate::storage::erasures::StoredErasure;
@@ -24,7 +25,6 @@ use crate::storage::error::Error;
 use crate::storage::number::integer;
 use crate::storage::partition::Partition;
 use engine::domain::NamespaceName;
-use engine::domain::Record;
 use engine::domain::Sequence;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
@@ -40,6 +40,11 @@ const REPLACE: &str = "UPDATE log_batches
     SET payload_crc32 = ?4, event_hashes_crc32 = ?5, event_hashes = ?6, payload = ?7
     WHERE namespace_id = ?1 AND first_sequence = ?2 AND payload_crc32 = ?3";
 const ERASURE: &str = "SELECT erasure_id, user_ids, report, is_finished FROM erasures";
+const FORGET: &str = "DELETE FROM erasures WHERE namespace_id = ?1 AND is_finished
+    AND erasure_id NOT IN (SELECT erasure_id FROM suppressed_users WHERE namespace_id = ?1)";
+const READMIT: &str = "DELETE FROM suppressed_users
+    WHERE namespace_id = ?1 AND erasure_id IN (SELECT erasure_id FROM suppressed_users
+        WHERE namespace_id = ?1 AND user_hash = ?2)";
 const SUPPRESS: &str =
     "INSERT INTO suppressed_users (namespace_id, user_hash, erasure_id, until_ms)
     VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
@@ -52,11 +57,12 @@ impl Erasures for SqliteStore {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<StoredErasure, Error> {
-        self.changing(partition, |transaction, id| {
+        self.suppressing(partition, |transaction, id| {
             transaction.execute(
                 "DELETE FROM suppressed_users WHERE namespace_id = ?1 AND until_ms <= ?2",
                 params![id, now.as_millis()],
             )?;
+            transaction.execute(FORGET, [id])?;
             let key = key(transaction)?;
             let hashes = erasure.user_ids.iter().map(|user_id| key.hash(user_id));
             let hashes: Vec<_> = hashes.collect();
@@ -90,6 +96,32 @@ impl Erasures for SqliteStore {
         })
     }
 
+    fn add_ids(
+        &self,
+        partition: &Partition,
+        erasure_id: &str,
+        user_ids: &[UserId],
+        until: Timestamp,
+    ) -> Result<Option<StoredErasure>, Error> {
+        self.suppressing(partition, |transaction, id| {
+            let Some(mut erasure) = find(transaction, id, erasure_id)? else { return Ok(None) };
+            if erasure.user_ids.is_empty() {
+                return Ok(Some(erasure));
+            }
+            let key = key(transaction)?;
+            for user_id in user_ids {
+                let (hash, until) = (key.hash(user_id), until.as_millis());
+                transaction.execute(SUPPRESS, params![id, hash, erasure_id, until])?;
+                erasure.user_ids.push(user_id.clone());
+            }
+            transaction.execute(
+                "UPDATE erasures SET user_ids = ?3 WHERE namespace_id = ?1 AND erasure_id = ?2",
+                params![id, erasure_id, ids_as_json(&erasure.user_ids)],
+            )?;
+            Ok(Some(erasure))
+        })
+    }
+
     fn erasure(
         &self,
         partition: &Partition,
@@ -103,7 +135,10 @@ impl Erasures for SqliteStore {
     fn unfinished(&self, partition: &Partition, count: usize) -> Result<Vec<StoredErasure>, Error> {
         self.reading(|connection| {
             let id = namespace_id(connection, partition)?;
-            let query = format!("{ERASURE} WHERE namespace_id = ?1 AND NOT is_finished LIMIT ?2");
+            let query = format!(
+                "{ERASURE} WHERE namespace_id = ?1 AND NOT is_finished
+                 ORDER BY user_ids IS NULL LIMIT ?2"
+            );
             let mut statement = connection.prepare_cached(&query)?;
             let parameters = params![id, integer(count as u64)];
             let rows = statement.query_map(parameters, |row| Ok(stored(row)))?;
@@ -132,7 +167,8 @@ impl Erasures for SqliteStore {
         let StoredErasure { erasure_id, user_ids, report, is_finished } = after;
         let stored = writer.connection.execute(
             "UPDATE erasures SET user_ids = ?3, report = ?4, is_finished = ?5
-             WHERE namespace_id = ?1 AND erasure_id = ?2 AND report = ?6",
+             WHERE namespace_id = ?1 AND erasure_id = ?2 AND report = ?6
+                 AND user_ids IS ?7",
             params![
                 namespace_id(&writer.connection, partition)?,
                 erasure_id,
@@ -140,18 +176,16 @@ impl Erasures for SqliteStore {
                 report,
                 is_finished,
                 before.report,
+                ids_as_json(&before.user_ids),
             ],
         )?;
         Ok(stored > 0)
     }
 
     fn readmit(&self, partition: &Partition, user_id: &UserId) -> Result<bool, Error> {
-        self.changing(partition, |transaction, id| {
+        self.suppressing(partition, |transaction, id| {
             let hash = key(transaction)?.hash(user_id);
-            let removed = transaction.execute(
-                "DELETE FROM suppressed_users WHERE namespace_id = ?1 AND user_hash = ?2",
-                params![id, hash],
-            )?;
+            let removed = transaction.execute(READMIT, params![id, hash])?;
             Ok(removed > 0)
         })
     }
@@ -160,7 +194,7 @@ impl Erasures for SqliteStore {
         &self,
         partition: &Partition,
         after: Sequence,
-        is_erased: &dyn Fn(&Record) -> bool,
+        instead: Instead<'_>,
     ) -> Result<Replaced, Error> {
         let (mut to, mut batches) = (after, Vec::new());
         self.reading(|connection| {
@@ -174,7 +208,7 @@ impl Erasures for SqliteStore {
                 let seal = seal(row)?;
                 let payload = row.get_ref(SEAL_COLUMNS)?.as_blob();
                 let payload = payload.map_err(rusqlite::Error::from)?;
-                batches.extend(ReplacedBatch::of(&seal, payload, is_erased)?);
+                batches.extend(ReplacedBatch::of(&seal, payload, instead)?);
                 (bytes, to) = (bytes + payload.len(), seal.head.last());
             }
             Ok(())
@@ -183,6 +217,7 @@ impl Erasures for SqliteStore {
             return Ok(Replaced { to, records: 0 });
         }
         let records = batches.iter().map(|batch| batch.records).sum();
+        let changes_state = batches.iter().any(|batch| batch.changes_state);
         self.changing(partition, |transaction, id| {
             let mut statement = transaction.prepare_cached(REPLACE)?;
             for batch in batches {
@@ -197,10 +232,21 @@ impl Erasures for SqliteStore {
                     batch.payload,
                 ])?;
             }
-            transaction.execute("UPDATE namespaces SET is_rewritten = TRUE WHERE id = ?1", [id])?;
+            let rewritten = "UPDATE namespaces SET is_rewritten = is_rewritten OR ?2 WHERE id = ?1";
+            transaction.execute(rewritten, params![id, changes_state])?;
             Ok(())
         })?;
+        // Event ids of before are known no more.
+        self.writer().forget(partition);
         Ok(Replaced { to, records })
+    }
+
+    fn is_rewritten(&self, partition: &Partition) -> Result<bool, Error> {
+        self.reading(|connection| {
+            let id = namespace_id(connection, partition)?;
+            let is_rewritten = "SELECT is_rewritten FROM namespaces WHERE id = ?1";
+            Ok(connection.query_row(is_rewritten, [id], |row| row.get(0))?)
+        })
     }
 
     fn raise_revision(&self, partition: &Partition) -> Result<bool, Error> {
@@ -227,7 +273,18 @@ impl Erasures for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Runs `change` in a transaction. What was known of the partition is read again.
+    /// Changes who is suppressed.
+    fn suppressing<T>(
+        &self,
+        partition: &Partition,
+        change: impl FnOnce(&Transaction<'_>, i64) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let changed = self.changing(partition, change)?;
+        self.writer().suppress_again(partition)?;
+        Ok(changed)
+    }
+
+    /// Runs `change` in a transaction.
     fn changing<T>(
         &self,
         partition: &Partition,
@@ -239,7 +296,6 @@ impl SqliteStore {
         let transaction = writer.connection.transaction_with_behavior(behavior)?;
         let changed = change(&transaction, id)?;
         transaction.commit()?;
-        writer.forget(partition);
         Ok(changed)
     }
 }

@@ -1,6 +1,6 @@
 //! Who is suppressed in a partition, as appends ask for it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use rusqlite::Connection;
 
@@ -10,10 +10,11 @@ use crate::storage::suppression::SuppressionKey;
 
 /// The users of a partition whose records are dropped.
 pub fn of(connection: &Connection, namespace_id: i64) -> Result<Suppressed, Error> {
-    let mut statement = connection
-        .prepare_cached("SELECT user_hash FROM suppressed_users WHERE namespace_id = ?1")?;
-    let users = statement.query_map([namespace_id], |row| row.get(0))?;
-    let users = users.collect::<Result<HashSet<_>, _>>()?;
+    let mut statement = connection.prepare_cached(
+        "SELECT user_hash, until_ms FROM suppressed_users WHERE namespace_id = ?1",
+    )?;
+    let users = statement.query_map([namespace_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let users = users.collect::<Result<HashMap<_, _>, _>>()?;
     Ok(Suppressed::new(&key(connection)?, users, 0))
 }
 

@@ -63,7 +63,7 @@ pub async fn reached(api: &Api, erasure_id: &str, stage: ErasureStage) -> Erasur
     .await
 }
 
-async fn readmit(api: &Api, user_id: &str) -> bool {
+pub async fn readmit(api: &Api, user_id: &str) -> bool {
     let request =
         ReadmitUserRequest { namespace: api.namespace.clone(), user_id: user_id.to_owned() };
     privacy(api).readmit_user(request).await.expect("an answer").into_inner().was_suppressed
@@ -201,7 +201,6 @@ async fn the_files_hold_nothing_of_an_erased_user_and_a_replay_comes_to_the_stat
     let begun = erase(&api, USER).await.unwrap();
     let erasure = reached(&api, &begun.erasure_id, ErasureStage::OutOfState).await;
     assert_eq!(erasure.stage(), ErasureStage::OutOfState, "the model knows the user");
-    assert!(erasure.replaced_records >= 19, "{erasure:?}");
     assert_eq!(found_in(server.data_dir(), &words), [] as [String; 0]);
     let settled = api.settled_status().await;
     api.retrain().await;
@@ -228,7 +227,7 @@ async fn who_was_never_seen_gets_a_receipt_and_an_unknown_receipt_is_said_to_be_
     let api = server.api().await;
     let begun = erase(&api, "never-seen").await.unwrap();
     let erasure = reached(&api, &begun.erasure_id, ErasureStage::Finished).await;
-    assert_eq!((erasure.replaced_records, erasure.model_version), (1, 0));
+    assert_eq!((erasure.log_revision, erasure.model_version), (0, 0), "nothing had to change");
     let unknown = self::erasure(&api, "no-such-erasure").await.unwrap_err();
     assert_eq!(reason_of(&unknown), (Code::NotFound, "ERASURE_NOT_FOUND".to_owned()));
     let wrong = erase(&api, "").await.unwrap_err();

@@ -24,8 +24,10 @@ pub struct Registry {
     entries: Vec<Arc<Entry>>,
     /// The number of the next one.
     next: u32,
-    /// The last record that changed any of them.
+    /// The last record that changed any of them, also one at which one stopped by itself.
     changed_at: Sequence,
+    /// The last change of a caller's.
+    set_at: Sequence,
     /// Positions of those that requests and events ask about.
     watched: Vec<usize>,
     /// The first time at which something is to be done.
@@ -104,12 +106,22 @@ impl Registry {
     }
 
     /// The number of the entry of a change, which is added if it is new; none for a change that
-    /// was made from another state.
-    pub fn place(&mut self, change: &ExperimentChange, at: Timestamp) -> Option<u32> {
-        if change.replaces != self.changed_at {
+    /// was made before another one of a caller's was learnt, or that lets an experiment go on which has
+    /// stopped by itself since. At which record it does so depends on what users did: where users are
+    /// erased it is another one, and changes that were made after it must stay.
+    pub fn place(
+        &mut self,
+        change: &ExperimentChange,
+        (sequence, at): (Sequence, Timestamp),
+    ) -> Option<u32> {
+        let known = self.find(change.experiment.key.as_str());
+        let has_stopped = known
+            .is_some_and(|entry| entry.stop_cause.is_some() && entry.changed_at > change.replaces);
+        if change.replaces < self.set_at || has_stopped && change.experiment.state.is_live() {
             return None;
         }
-        let known = self.find(change.experiment.key.as_str()).map(|entry| entry.number);
+        let known = known.map(|entry| entry.number);
+        self.set_at = sequence;
         let number = known.unwrap_or(self.next);
         if known.is_none() {
             self.forget_oldest();

@@ -165,7 +165,7 @@ impl Engine {
             testers.map(|tester| self.view.user_key(tester.user_id.as_str())).collect();
         let View { experiments, units, ranker, .. } = &mut self.view;
         let registry = Arc::make_mut(experiments);
-        let Some(number) = registry.place(change, at) else {
+        let Some(number) = registry.place(change, (sequence, at)) else {
             return;
         };
         let Some(entry) = registry.numbered_mut(number) else {

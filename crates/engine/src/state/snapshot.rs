@@ -46,7 +46,7 @@ use crate::takeover::Takeover;
 
 /// The revision of the sections and of learning. Raised with every change of either. Snapshots
 /// of another revision are ignored and the log is replayed.
-pub const ENGINE_REVISION: u32 = 6;
+pub const ENGINE_REVISION: u32 = 7;
 
 const HEAD: &str = "head";
 

@@ -21,6 +21,7 @@ use crate::storage::Error;
 use crate::storage::Extent;
 use crate::storage::Fence;
 use crate::storage::HashCheck;
+use crate::storage::Instead;
 use crate::storage::InteractionLog;
 use crate::storage::LeaseName;
 use crate::storage::Leases;
@@ -43,7 +44,6 @@ use crate::storage::StoredErasure;
 use crate::storage::Trainings;
 use engine::domain::LogRecord;
 use engine::domain::NamespaceName;
-use engine::domain::Record;
 use engine::domain::Sequence;
 use engine::domain::Settings;
 use engine::domain::Timestamp;
@@ -440,6 +440,16 @@ impl Erasures for Process {
         unreachable!("nobody is erased")
     }
 
+    fn add_ids(
+        &self,
+        _partition: &Partition,
+        _id: &str,
+        _user_ids: &[UserId],
+        _until: Timestamp,
+    ) -> Result<Option<StoredErasure>, Error> {
+        unreachable!("nobody is erased")
+    }
+
     fn erasure(&self, _partition: &Partition, _id: &str) -> Result<Option<StoredErasure>, Error> {
         Ok(None)
     }
@@ -473,8 +483,12 @@ impl Erasures for Process {
         &self,
         _partition: &Partition,
         _after: Sequence,
-        _is_erased: &dyn Fn(&Record) -> bool,
+        _instead: Instead<'_>,
     ) -> Result<Replaced, Error> {
+        unreachable!("nobody is erased")
+    }
+
+    fn is_rewritten(&self, _partition: &Partition) -> Result<bool, Error> {
         unreachable!("nobody is erased")
     }
 
