@@ -177,6 +177,7 @@ impl<'a, 'b> Sending<'a, 'b> {
             accepted: ack.accepted,
             duplicates: ack.duplicates,
             rejected: ack.rejected,
+            suppressed: ack.suppressed,
             unreadable: 0,
             reasons: self.reasons(&ack.rejections),
         };

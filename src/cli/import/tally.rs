@@ -19,6 +19,9 @@ pub struct Tally {
     pub duplicates: u64,
     /// Rows the server refused.
     pub rejected: u64,
+    /// Rows of users who were erased, which the server dropped.
+    #[serde(default)]
+    pub suppressed: u64,
     /// Rows that could not be read.
     pub unreadable: u64,
     /// The first reasons of the two above.
@@ -31,6 +34,7 @@ impl Tally {
         self.accepted += other.accepted;
         self.duplicates += other.duplicates;
         self.rejected += other.rejected;
+        self.suppressed += other.suppressed;
         self.unreadable += other.unreadable;
         let left = REASONS.saturating_sub(self.reasons.len());
         self.reasons.extend(other.reasons.into_iter().take(left));
@@ -38,7 +42,7 @@ impl Tally {
 
     /// All rows.
     pub fn rows(&self) -> u64 {
-        self.accepted + self.duplicates + self.rejected + self.unreadable
+        self.accepted + self.duplicates + self.rejected + self.suppressed + self.unreadable
     }
 }
 
@@ -61,6 +65,9 @@ impl fmt::Display for Summary {
                 "{separator}{kind}: {} accepted, {} duplicates, {} rejected, {} unreadable",
                 tally.accepted, tally.duplicates, tally.rejected, tally.unreadable
             )?;
+            if tally.suppressed > 0 {
+                write!(formatter, ", {} of erased users", tally.suppressed)?;
+            }
             for reason in &tally.reasons {
                 write!(formatter, "\n  {reason}")?;
             }

@@ -228,6 +228,8 @@ fn settle(
         // This state is of the log of before.
         return Ok(Erased { is_rewritten: true, ..Erased::default() });
     }
+    // Also of the ids that were kept with the erasures.
+    stores.erasures.scrub()?;
     let mut model_due = None;
     let state = StateWithout {
         watermark: view.watermark(),

@@ -1,6 +1,7 @@
 //! Owners of one process and of two, on a store that a test can slow down and shorten.
 
 mod backfill;
+mod erasures;
 mod store;
 
 use std::sync::Arc;

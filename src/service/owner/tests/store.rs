@@ -16,12 +16,10 @@ use crate::service::Stores;
 use crate::storage::AppendOutcome;
 use crate::storage::Appended;
 use crate::storage::Chain;
-use crate::storage::Erasures;
 use crate::storage::Error;
 use crate::storage::Extent;
 use crate::storage::Fence;
 use crate::storage::HashCheck;
-use crate::storage::Instead;
 use crate::storage::InteractionLog;
 use crate::storage::LeaseName;
 use crate::storage::Leases;
@@ -35,19 +33,16 @@ use crate::storage::NamespaceStore;
 use crate::storage::Partition;
 use crate::storage::Position;
 use crate::storage::ReadLimit;
-use crate::storage::Replaced;
 use crate::storage::ReportedTraining;
 use crate::storage::Snapshot;
 use crate::storage::SnapshotHeader;
 use crate::storage::SnapshotStore;
-use crate::storage::StoredErasure;
 use crate::storage::Trainings;
 use engine::domain::LogRecord;
 use engine::domain::NamespaceName;
 use engine::domain::Sequence;
 use engine::domain::Settings;
 use engine::domain::Timestamp;
-use engine::domain::UserId;
 
 #[derive(Debug, Clone)]
 struct Batch {
@@ -425,78 +420,5 @@ impl Trainings for Process {
             *requested |= id == training_id;
         }
         Ok(())
-    }
-}
-
-/// Nobody is erased here.
-impl Erasures for Process {
-    fn begin(
-        &self,
-        _partition: &Partition,
-        _erasure: &StoredErasure,
-        _now: Timestamp,
-        _until: Timestamp,
-    ) -> Result<StoredErasure, Error> {
-        unreachable!("nobody is erased")
-    }
-
-    fn add_ids(
-        &self,
-        _partition: &Partition,
-        _id: &str,
-        _user_ids: &[UserId],
-        _until: Timestamp,
-    ) -> Result<Option<StoredErasure>, Error> {
-        unreachable!("nobody is erased")
-    }
-
-    fn erasure(&self, _partition: &Partition, _id: &str) -> Result<Option<StoredErasure>, Error> {
-        Ok(None)
-    }
-
-    fn unfinished(
-        &self,
-        _partition: &Partition,
-        _count: usize,
-    ) -> Result<Vec<StoredErasure>, Error> {
-        Ok(Vec::new())
-    }
-
-    fn namespaces_with_unfinished(&self) -> Result<Vec<NamespaceName>, Error> {
-        Ok(Vec::new())
-    }
-
-    fn report(
-        &self,
-        _partition: &Partition,
-        _before: &StoredErasure,
-        _after: &StoredErasure,
-    ) -> Result<bool, Error> {
-        unreachable!("nobody is erased")
-    }
-
-    fn readmit(&self, _partition: &Partition, _user_id: &UserId) -> Result<bool, Error> {
-        Ok(false)
-    }
-
-    fn replace(
-        &self,
-        _partition: &Partition,
-        _after: Sequence,
-        _instead: Instead<'_>,
-    ) -> Result<Replaced, Error> {
-        unreachable!("nobody is erased")
-    }
-
-    fn is_rewritten(&self, _partition: &Partition) -> Result<bool, Error> {
-        unreachable!("nobody is erased")
-    }
-
-    fn raise_revision(&self, _partition: &Partition) -> Result<bool, Error> {
-        unreachable!("nobody is erased")
-    }
-
-    fn scrub(&self) -> Result<(), Error> {
-        unreachable!("nobody is erased")
     }
 }
