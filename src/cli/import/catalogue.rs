@@ -130,6 +130,10 @@ async fn set_attributes(link: Link, request: UpdateUserRequest) -> Result<Tally,
             reasons: vec![format!("user {}: {}", user_id(&request), status.message())],
             ..Tally::default()
         }),
+        // The user was erased.
+        Err(Trouble::Refused(status)) if status.code() == Code::FailedPrecondition => {
+            Ok(Tally { suppressed: 1, ..Tally::default() })
+        }
         Err(trouble) => Err(trouble),
     }
 }
