@@ -1,0 +1,28 @@
+//! Differential privacy: exact noise on integers, what a release costs, and what one user may add.
+//!
+//! - Pure functions: no I/O, no clock, no entropy. A generator comes in as an argument: the operating
+//!   system's in production, ChaCha with fixed seeds in tests.
+//! - What decides about privacy is integers and fractions. A float appears only in what is
+//!   reported, in what is chosen with a margin, and in what is computed from a release.
+//! - Nothing is NaN or infinite, nothing overflows: a parameter outside its range is an error. Where a
+//!   result stops at the end of its type, the docs say so: cutting off a release costs no privacy.
+//! - Every rounding is towards more noise and higher cost.
+//! - Time to draw depends on what is drawn. Who can time single draws learns of the noise.
+//!
+//! Neighbouring data sets differ by all records of one user, unless a function says otherwise.
+//!
+//! Layers, bottom-up. Each uses only those above it in this list:
+//!
+//! - [`Ratio`]: parameters of noise.
+//! - [`noise`]: discrete Laplace and discrete Gaussian.
+//! - [`accounting`]: cost as [`Rho`], its epsilon at a delta, the noise for a cost. [`budget`]: what is left.
+//! - [`contribution`]: what one user adds at most, hence sensitivities.
+//! - [`continual`]: counts after every step. [`local`]: noise added by the client.
+//! - [`audit`]: what an attack proves about epsilon.
+#![deny(clippy::disallowed_types)]
+
+pub mod noise;
+mod ratio;
+
+pub use ratio::Ratio;
+pub use ratio::RatioError;
