@@ -181,7 +181,8 @@ fn imports(tree: &Tree, source: &Source) -> Vec<Finding> {
         if let Some(ban) = banned.find(|ban| covers(ban, &written) || covers(ban, &defined)) {
             return Some(format!("{layer} must not use {ban}"));
         }
-        let ours = ["engine", "personalization", "privacy", "statistics"].contains(&written[0].as_str());
+        let ours =
+            ["engine", "personalization", "privacy", "statistics"].contains(&written[0].as_str());
         let free = !ours || written.starts_with(&full(layer));
         let allowed = free || may_import.iter().any(|entry| opens(entry, &written));
         (!allowed).then(|| format!("{layer} must not import {}", written.join("::")))

@@ -21,8 +21,14 @@
 //! - [`audit`]: what an attack proves about epsilon.
 #![deny(clippy::disallowed_types)]
 
+pub mod accounting;
+pub mod budget;
 pub mod noise;
+mod parameter;
 mod ratio;
 
+pub use accounting::Rho;
+pub use budget::Budget;
 pub use ratio::Ratio;
 pub use ratio::RatioError;
+pub use statistics::ParameterError;

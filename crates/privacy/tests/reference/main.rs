@@ -1,5 +1,6 @@
 //! The crate against figures of other tools, from the JSON files here (`README.md`).
 
+mod accounting;
 mod noise;
 
 use rand_chacha::ChaCha12Rng;
@@ -15,6 +16,10 @@ fn fixture(name: &str) -> Value {
 
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+fn count(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
 }
 
 fn list(value: &Value) -> &Vec<Value> {

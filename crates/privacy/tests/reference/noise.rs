@@ -19,6 +19,8 @@ use crate::number;
 use crate::ratio;
 use crate::seeded;
 
+type Draw = fn(Ratio, &mut ChaCha12Rng) -> i64;
+
 const DRAWS: usize = 200_000;
 /// Less than this expected goes into the bins of the tails.
 const LEAST_EXPECTED: f64 = 10.0;
@@ -55,7 +57,7 @@ fn p_value(case: &Value, mut draw: impl FnMut() -> i64) -> f64 {
 }
 
 #[test]
-fn the_chi_square_test_has_the_limits_of_scipy() {
+fn the_chi_square_test_has_the_limits_of_the_reference() {
     for case in list(&fixture("privacy_mechanisms")["chi_square_limits"]) {
         let degrees = number(&case["df"]);
         close(gamma::chi_square_tail(number(&case["p_1e6"]), degrees), 1e-6, 1e-15);
@@ -87,7 +89,7 @@ fn the_discrete_laplace_has_its_exact_probabilities() {
 fn samples_have_the_variance_of_the_reference() {
     let all = fixture("privacy_mechanisms");
     let mut rng = seeded(3);
-    let draws: [(&str, &str, fn(Ratio, &mut ChaCha12Rng) -> i64); 2] = [
+    let draws: [(&str, &str, Draw); 2] = [
         ("discrete_gaussian", "sigma_squared", discrete_gaussian),
         ("discrete_laplace", "scale", discrete_laplace),
     ];
@@ -142,7 +144,7 @@ fn noise_at_the_bounds_of_its_parameters_has_its_size() {
     let draws = 2_000;
     let mut rng = seeded(6);
     let (most, least) = (Ratio::new(1 << 48, 1).unwrap(), Ratio::new(1, 1 << 48).unwrap());
-    let mut size = |draw: fn(Ratio, &mut ChaCha12Rng) -> i64, parameter, scale: f64| {
+    let mut size = |draw: Draw, parameter, scale: f64| {
         let sizes = (0..draws).map(|_| (draw(parameter, &mut rng) as f64 / scale).powi(2));
         sizes.sum::<f64>() / f64::from(draws)
     };
