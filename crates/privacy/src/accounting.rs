@@ -51,10 +51,10 @@ impl Rho {
 
     /// Of discrete Gaussian noise of this variance on each of a list of integers that one user changes
     /// by at most `sqrt(sensitivity_squared)` in the L2 norm: `sensitivity^2 / (2 variance)`.
-    pub fn of_gaussian(sensitivity_squared: u64, variance: Ratio) -> Result<Self, TooMuch> {
-        let above = u128::from(sensitivity_squared) * u128::from(variance.denominator());
+    pub fn of_gaussian(sensitivity_squared: u128, variance: Ratio) -> Result<Self, TooMuch> {
+        let factor = u128::from(variance.denominator()) * NANOS_PER_ONE;
         // What does not fit in 128 bits is too much after the division, too.
-        let above = above.checked_mul(NANOS_PER_ONE).ok_or(TooMuch)?;
+        let above = sensitivity_squared.checked_mul(factor).ok_or(TooMuch)?;
         Self::rounded_up(above, 2 * u128::from(variance.numerator()))
     }
 
@@ -138,8 +138,10 @@ pub fn epsilon(rho: f64, delta: f64) -> Result<f64, ParameterError> {
 /// The least variance of discrete Gaussian noise that costs at most `rho`, rounded up to a fraction that
 /// fits; see [`Rho::of_gaussian`]. An error for a rho of 0, a sensitivity of 0, and a variance above
 /// 2^48.
-pub fn variance(sensitivity_squared: u64, rho: Rho) -> Result<Ratio, RatioError> {
-    Ratio::at_least(u128::from(sensitivity_squared) * NANOS_PER_ONE, 2 * u128::from(rho.0))
+pub fn variance(sensitivity_squared: u128, rho: Rho) -> Result<Ratio, RatioError> {
+    // The end of u128 is above 2^48 after the division, too.
+    let above = sensitivity_squared.saturating_mul(NANOS_PER_ONE);
+    Ratio::at_least(above, 2 * u128::from(rho.0))
 }
 
 /// The scale of discrete Laplace noise for this epsilon with a delta of 0, where one user changes a list

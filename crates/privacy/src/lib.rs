@@ -23,12 +23,15 @@
 
 pub mod accounting;
 pub mod budget;
+pub mod continual;
+pub mod contribution;
 pub mod noise;
 mod parameter;
 mod ratio;
 
 pub use accounting::Rho;
 pub use budget::Budget;
+pub use contribution::Bounds;
 pub use ratio::Ratio;
 pub use ratio::RatioError;
 pub use statistics::ParameterError;

@@ -39,7 +39,7 @@ fn epsilon_of_rho_is_that_of_dp_accounting() {
 #[test]
 fn the_cost_of_one_gaussian_covers_its_exact_epsilon() {
     for case in accounting("gaussian_single") {
-        let sensitivity = count(&case["sensitivity"]);
+        let sensitivity = u128::from(count(&case["sensitivity"]));
         let rho = Rho::of_gaussian(sensitivity.pow(2), square(number(&case["sigma"]))).unwrap();
         close(rho.value(), number(&case["rho"]), NANO);
         let found = rho.epsilon(number(&case["delta"])).unwrap();
@@ -114,7 +114,7 @@ fn costs_of_factorizations_and_gram_matrices_are_those_of_dp_accounting() {
     let all = fixture("privacy_mechanisms");
     for case in list(&all["dpals_accounting"]) {
         let part = |sensitivity_squared: &str, deviation: &str| {
-            let sensitivity_squared = case.get(sensitivity_squared).map_or(1, count);
+            let sensitivity_squared = case.get(sensitivity_squared).map_or(1, count).into();
             Rho::of_gaussian(sensitivity_squared, square(number(&case[deviation]))).unwrap()
         };
         let step = part("", "s0").plus(part("budget", "s1")).unwrap();
@@ -130,7 +130,7 @@ fn costs_of_factorizations_and_gram_matrices_are_those_of_dp_accounting() {
         close(found, number(&case["eps_zcdp_tight"]), 1e-9);
     }
     for case in list(&all["gram_accounting"]) {
-        let sensitivity = count(&case["row_norm_squared"]);
+        let sensitivity = u128::from(count(&case["row_norm_squared"]));
         let rho = Rho::of_gaussian(sensitivity.pow(2), square(number(&case["sigma"]))).unwrap();
         close(rho.value(), number(&case["rho"]), NANO);
         let found = rho.epsilon(number(&case["delta"])).unwrap();

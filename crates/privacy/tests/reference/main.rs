@@ -1,6 +1,8 @@
 //! The crate against figures of other tools, from the JSON files here (`README.md`).
 
 mod accounting;
+mod continual;
+mod contribution;
 mod noise;
 
 use rand_chacha::ChaCha12Rng;
