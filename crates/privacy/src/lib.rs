@@ -22,9 +22,11 @@
 #![deny(clippy::disallowed_types)]
 
 pub mod accounting;
+pub mod audit;
 pub mod budget;
 pub mod continual;
 pub mod contribution;
+pub mod local;
 pub mod noise;
 mod parameter;
 mod ratio;

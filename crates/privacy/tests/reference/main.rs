@@ -1,8 +1,10 @@
 //! The crate against figures of other tools, from the JSON files here (`README.md`).
 
 mod accounting;
+mod audit;
 mod continual;
 mod contribution;
+mod local;
 mod noise;
 
 use rand_chacha::ChaCha12Rng;
