@@ -6,9 +6,9 @@
 //! - Composition is addition, whatever earlier answers made of the choice of later mechanisms.
 //! - The noise for a cost never costs more: `of_gaussian(s, variance(s, rho)?)` is at most rho.
 //!
-//! Sources: Bun and Steinke, "Concentrated Differential Privacy" (2016), for rho; Canonne, Kamath and
-//! Steinke, "The Discrete Gaussian for Differential Privacy" (2020), theorem 4 and proposition 12,
-//! for the discrete Gaussian and for epsilon.
+//! Sources: Bun and Steinke, "Concentrated Differential Privacy: Simplifications, Extensions, and Lower
+//! Bounds" (2016), for rho; Canonne, Kamath and Steinke, "The Discrete Gaussian for Differential Privacy"
+//! (2020), for its cost and for the conversion to epsilon.
 
 use statistics::ParameterError;
 use statistics::special::math;
@@ -115,8 +115,8 @@ impl Rho {
     }
 }
 
-/// The least epsilon that follows from `rho` at `delta`, to 1e-12 of itself: the least over all orders a
-/// of `a rho + ln(1 / (a delta)) / (a - 1) + ln(1 - 1 / a)`, and never below 0.
+/// The least epsilon that follows from `rho` at `delta`, to 1e-12 and relative above 1: over all orders a,
+/// the least of `a rho + ln(1 / (a delta)) / (a - 1) + ln(1 - 1 / a)`, and never below 0.
 ///
 /// `rho` is from 0 to 1e10, `delta` from 1e-100 and below 1.
 pub fn epsilon(rho: f64, delta: f64) -> Result<f64, ParameterError> {

@@ -20,7 +20,7 @@
 //! | root of the mean square | 0.63 | 0.50 | 0.46 | 0.44 | 0.40 |
 //!
 //! So it is a third at the tree's worst steps, and nearer to a half on average. For up to 10 steps,
-//! sums of noisy steps have not twice this error, and need no plan.
+//! sums of noisy steps have less than twice this error, and need no plan.
 //!
 //! R is lower triangular, so a release reads no later increment, and costs of steps add up: increments may
 //! depend on what was released before.
@@ -78,7 +78,6 @@ impl Factorization {
                 whole
             })
             .collect();
-        // The longest column of R is the first; a user's steps add up to it at worst.
         // The longest column of R is the first. What a user adds to several steps is longest when it is
         // added to one.
         let norm_squared: u128 = encode.iter().map(|it| u128::from(it.unsigned_abs()).pow(2)).sum();

@@ -4,6 +4,9 @@
 //! not on the order of the records, nor on other users. So a user who comes or goes changes sums by at
 //! most the sensitivities stated here.
 //!
+//! Publish sums of keys that are listed without looking at users: a key that appears with its first
+//! user tells of that user, whatever its noise.
+//!
 //! Sources: Wilson et al., "Differentially Private SQL with Bounded User Contribution" (2020); Chien
 //! et al., "Private Alternating Least Squares" (2021), for the weights of rows.
 

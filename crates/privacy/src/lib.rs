@@ -2,14 +2,15 @@
 //!
 //! - Pure functions: no I/O, no clock, no entropy. A generator comes in as an argument: the operating
 //!   system's in production, ChaCha with fixed seeds in tests.
-//! - What decides about privacy is integers and fractions. A float appears only in what is
-//!   reported, in what is chosen with a margin, and in what is computed from a release.
+//! - Draws, sensitivities and costs are integers and fractions. Floats are the epsilon of a cost, to
+//!   1e-12, and what is computed from a release.
 //! - Nothing is NaN or infinite, nothing overflows: a parameter outside its range is an error. Where a
 //!   result stops at the end of its type, the docs say so: cutting off a release costs no privacy.
 //! - Every rounding is towards more noise and higher cost.
 //! - Time to draw depends on what is drawn. Who can time single draws learns of the noise.
 //!
-//! Neighbouring data sets differ by all records of one user, unless a function says otherwise.
+//! Of two neighbouring data sets, one has all records of one user more. For [`local`], they are any two
+//! values of one client.
 //!
 //! Layers, bottom-up. Each uses only those above it in this list:
 //!

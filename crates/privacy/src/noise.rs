@@ -4,7 +4,7 @@
 //! comparison of whole numbers.
 //!
 //! - The generator gives independent, uniform bits. With one that does not, a draw may not end.
-//! - A draw takes a random number of words, 2 to 3 dozen on average.
+//! - A draw takes a random number of words, on average 16 to 24 (Laplace) or 24 to 42 (Gaussian).
 //! - Results end at `i64::MAX` either way: reached with a probability below e^-(2^15).
 //!
 //! Source: Canonne, Kamath and Steinke, "The Discrete Gaussian for Differential Privacy" (2020),
@@ -28,7 +28,7 @@ pub fn discrete_laplace(scale: Ratio, rng: &mut impl Rng) -> i64 {
 }
 
 /// An integer with a probability in proportion to `exp(-x^2 / (2 variance))`. Its variance is at most
-/// `variance`, and equal to nine digits from 1 on.
+/// `variance`, and equal to six digits from 1 on.
 ///
 /// What it costs is [`crate::accounting::Rho::of_gaussian`].
 pub fn discrete_gaussian(variance: Ratio, rng: &mut impl Rng) -> i64 {

@@ -1,10 +1,10 @@
 //! Parameters of noise: fractions of two whole numbers, so that draws need no float.
 //!
-//! Invariants: both parts are from 1 to [`PART_MAX`]. With these bounds the samplers and the
+//! Invariants: both parts are from 1 to 2^48. With these bounds the samplers and the
 //! accounting stay within u128.
 
 /// The greatest numerator and denominator: 2^48.
-pub const PART_MAX: u64 = 1 << 48;
+const PART_MAX: u64 = 1 << 48;
 
 /// A fraction above 0: a scale, a variance or an epsilon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
