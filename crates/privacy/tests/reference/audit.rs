@@ -116,6 +116,10 @@ fn delta_is_taken_off_what_the_attack_proves() {
         |delta| epsilon_at_least(runs(1_000), runs(0), delta, Level::FIVE_PERCENT).unwrap();
     assert!(proved(0.0) > proved(1e-4) && proved(1e-4) > 5.0);
     assert_eq!(proved(2e-3), 0.0);
+    // Each of the two limits has half of the level.
+    let half = Level::new(0.025).unwrap();
+    let limits = (runs(1_000).limits(half).0, runs(0).limits(half).1);
+    close(proved(0.0), (limits.0 / limits.1).ln(), 1e-12);
     // Nothing can be said of inputs that look alike.
     let same = epsilon_at_least(runs(1_000), runs(1_000), 0.0, Level::FIVE_PERCENT).unwrap();
     assert_eq!(same, 0.0);
