@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 
 const ROOT: &str = "proto";
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "personalization/v1/vocabulary.proto",
     "personalization/v1/user.proto",
     "personalization/v1/personalization.proto",
@@ -23,6 +23,7 @@ const FILES: [&str; 12] = [
     "personalization/v1/experiment_rehearsal.proto",
     "personalization/v1/experiment_results.proto",
     "personalization/v1/experiment.proto",
+    "personalization/v1/privacy.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

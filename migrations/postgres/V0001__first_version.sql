@@ -1,10 +1,15 @@
 -- What identifies this database: keys and messages in shared places carry it.
 CREATE TABLE identity (
     -- Random, made here and never again.
-    id text COLLATE "C" NOT NULL
+    id text COLLATE "C" NOT NULL,
+    -- The key of suppressed_users.user_hash, 32 bytes with 244 random bits. Made here and never again.
+    suppression_key bytea NOT NULL
 );
 
-INSERT INTO identity (id) VALUES (replace(gen_random_uuid()::text, '-', ''));
+INSERT INTO identity (id, suppression_key) VALUES (
+    replace(gen_random_uuid()::text, '-', ''),
+    decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex')
+);
 
 -- The interaction log: namespaces and the batches of records of each.
 
@@ -17,7 +22,13 @@ CREATE TABLE namespaces (
     -- Milliseconds since 1970-01-01T00:00:00Z.
     created_at_ms bigint NOT NULL,
     -- NULL when the namespace follows the configuration of the server.
-    settings json
+    settings json,
+    -- How often records of the log were replaced: readers of another revision begin again.
+    log_revision bigint NOT NULL DEFAULT 0,
+    -- Whether records were replaced since the revision was raised.
+    is_rewritten boolean NOT NULL DEFAULT false,
+    -- Changes of suppressed_users so far: says to processes that append that they are to read them again.
+    suppressions bigint NOT NULL DEFAULT 0
 );
 
 CREATE TABLE log_batches (
@@ -34,9 +45,11 @@ CREATE TABLE log_batches (
     payload_crc32 bigint NOT NULL,
     -- CRC-32 over first_sequence, count, recorded_at_ms and event_hashes.
     event_hashes_crc32 bigint NOT NULL,
+    -- Random: two logs that went on from the same batch differ in it.
+    stamp bigint NOT NULL,
     -- Hash of the chain of the batch before and of this batch's first_sequence, count,
-    -- recorded_at_ms, payload_crc32 and event_hashes_crc32 (src/storage/chain.rs): equal
-    -- chains at a sequence mean equal logs up to it.
+    -- recorded_at_ms and stamp (src/storage/chain.rs): equal chains at a sequence mean equal
+    -- logs up to it.
     chain bigint NOT NULL,
     -- For each record with an event id, 16 bytes of xxh3-128 of the id and 2 bytes
     -- of the record's position in the batch, little-endian.
@@ -62,6 +75,8 @@ CREATE TABLE snapshots (
     watermark bigint NOT NULL,
     -- Chain of the batch that ends with that record (log_batches.chain).
     chain bigint NOT NULL,
+    -- Revision of the log that it was learnt from (namespaces.log_revision).
+    log_revision bigint NOT NULL,
     -- What the sections mean; another engine revision does not read them.
     engine_revision bigint NOT NULL,
     -- When it was taken, milliseconds since 1970-01-01T00:00:00Z.
@@ -95,6 +110,37 @@ CREATE TABLE snapshot_parts (
 
 -- They are compressed already.
 ALTER TABLE snapshot_parts ALTER COLUMN bytes SET STORAGE EXTERNAL;
+
+-- Erasures of users.
+
+CREATE TABLE erasures (
+    -- The partition the user was known in.
+    namespace_id bigint NOT NULL REFERENCES namespaces (id),
+    -- What names the erasure to callers; random.
+    erasure_id text COLLATE "C" NOT NULL,
+    -- Array of the ids of the user; NULL once the log holds none of them.
+    user_ids json,
+    -- What was done so far: JSON (src/service/erasure.rs). As text, to compare it.
+    report text NOT NULL,
+    -- Whether there is nothing left to do.
+    is_finished boolean NOT NULL,
+    PRIMARY KEY (namespace_id, erasure_id)
+);
+
+CREATE INDEX unfinished_erasures ON erasures (namespace_id) WHERE NOT is_finished;
+
+-- Users whose records are dropped when they arrive: events sent late.
+CREATE TABLE suppressed_users (
+    -- The partition.
+    namespace_id bigint NOT NULL REFERENCES namespaces (id),
+    -- HMAC-SHA-256 of an id of the user under identity.suppression_key, its first 16 bytes.
+    user_hash bytea NOT NULL,
+    -- The erasure that it belongs to.
+    erasure_id text COLLATE "C" NOT NULL,
+    -- Until when, milliseconds since 1970-01-01T00:00:00Z.
+    until_ms bigint NOT NULL,
+    PRIMARY KEY (namespace_id, user_hash)
+);
 
 -- Who has which duty. A process says that it lives in one row, whatever it holds; what a
 -- silent one holds is free to be taken.

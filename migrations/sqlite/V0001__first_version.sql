@@ -1,10 +1,12 @@
 -- What identifies this database: keys and messages in shared places carry it.
 CREATE TABLE identity (
     -- Random, made here and never again.
-    id TEXT NOT NULL
+    id TEXT NOT NULL,
+    -- The key of suppressed_users.user_hash, 32 bytes. Random, made here and never again.
+    suppression_key BLOB NOT NULL
 ) STRICT;
 
-INSERT INTO identity (id) VALUES (lower(hex(randomblob(16))));
+INSERT INTO identity (id, suppression_key) VALUES (lower(hex(randomblob(16))), randomblob(32));
 
 -- The interaction log: namespaces and the batches of records of each.
 
@@ -16,7 +18,11 @@ CREATE TABLE namespaces (
     -- Milliseconds since 1970-01-01T00:00:00Z.
     created_at_ms INTEGER NOT NULL,
     -- JSON; NULL when the namespace follows the configuration of the server.
-    settings TEXT
+    settings TEXT,
+    -- How often records of the log were replaced: readers of another revision begin again.
+    log_revision INTEGER NOT NULL DEFAULT 0,
+    -- Whether records were replaced since the revision was raised.
+    is_rewritten INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- A rowid table: appends took as long as to one without rowids for payloads of 26
@@ -37,9 +43,11 @@ CREATE TABLE log_batches (
     payload_crc32 INTEGER NOT NULL,
     -- CRC-32 over first_sequence, count, recorded_at_ms and event_hashes.
     event_hashes_crc32 INTEGER NOT NULL,
+    -- Random: two logs that went on from the same batch differ in it.
+    stamp INTEGER NOT NULL,
     -- Hash of the chain of the batch before and of this batch's first_sequence, count,
-    -- recorded_at_ms, payload_crc32 and event_hashes_crc32 (src/storage/chain.rs): equal
-    -- chains at a sequence mean equal logs up to it.
+    -- recorded_at_ms and stamp (src/storage/chain.rs): equal chains at a sequence mean equal
+    -- logs up to it.
     chain INTEGER NOT NULL,
     -- For each record with an event id, 16 bytes of xxh3-128 of the id and 2 bytes
     -- of the record's position in the batch, little-endian.
@@ -60,6 +68,8 @@ CREATE TABLE snapshots (
     watermark INTEGER NOT NULL,
     -- Chain of the batch that ends with that record (log_batches.chain).
     chain INTEGER NOT NULL,
+    -- Revision of the log that it was learnt from (namespaces.log_revision).
+    log_revision INTEGER NOT NULL,
     -- What the sections mean; another engine revision does not read them.
     engine_revision INTEGER NOT NULL,
     -- When it was taken, milliseconds since 1970-01-01T00:00:00Z.
@@ -104,3 +114,34 @@ CREATE TABLE trainings (
     -- Whether a caller asked for its end.
     end_requested INTEGER NOT NULL
 ) STRICT;
+
+-- Erasures of users.
+
+CREATE TABLE erasures (
+    -- The partition the user was known in.
+    namespace_id INTEGER NOT NULL REFERENCES namespaces (id),
+    -- What names the erasure to callers; random.
+    erasure_id TEXT NOT NULL,
+    -- JSON array of the ids of the user; NULL once the log holds none of them.
+    user_ids TEXT,
+    -- What was done so far: JSON (src/service/erasure.rs).
+    report TEXT NOT NULL,
+    -- Whether there is nothing left to do.
+    is_finished INTEGER NOT NULL,
+    PRIMARY KEY (namespace_id, erasure_id)
+) STRICT;
+
+CREATE INDEX unfinished_erasures ON erasures (namespace_id) WHERE NOT is_finished;
+
+-- Users whose records are dropped when they arrive: events sent late.
+CREATE TABLE suppressed_users (
+    -- The partition.
+    namespace_id INTEGER NOT NULL REFERENCES namespaces (id),
+    -- HMAC-SHA-256 of an id of the user under identity.suppression_key, its first 16 bytes.
+    user_hash BLOB NOT NULL,
+    -- The erasure that it belongs to.
+    erasure_id TEXT NOT NULL,
+    -- Until when, milliseconds since 1970-01-01T00:00:00Z.
+    until_ms INTEGER NOT NULL,
+    PRIMARY KEY (namespace_id, user_hash)
+) STRICT, WITHOUT ROWID;

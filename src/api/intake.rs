@@ -20,6 +20,8 @@ pub struct Counts {
     pub accepted: u64,
     pub duplicates: u64,
     pub rejected: u64,
+    /// Of users who were erased.
+    pub suppressed: u64,
     /// Of the accepted ones, those that name a decision which could not be credited.
     pub unknown_decisions: u64,
     pub last_sequence: Sequence,
@@ -36,6 +38,7 @@ impl Counts {
                     self.last_sequence = self.last_sequence.max(*sequence);
                 }
                 AppendOutcome::Duplicate => self.duplicates += 1,
+                AppendOutcome::Suppressed => self.suppressed += 1,
             }
         }
     }
@@ -49,6 +52,7 @@ impl Counts {
                 ("accepted", self.accepted),
                 ("duplicates", self.duplicates),
                 ("rejected", self.rejected),
+                ("suppressed", self.suppressed),
                 ("unknown_decisions", self.unknown_decisions),
                 ("last_sequence", self.last_sequence),
             ],

@@ -116,6 +116,7 @@ impl PersonalizationApi {
             rejections: intake.drain_rejections(),
             last_sequence: counts.last_sequence,
             unknown_decisions: counts.unknown_decisions,
+            suppressed: counts.suppressed,
         })
     }
 
@@ -124,6 +125,7 @@ impl PersonalizationApi {
         metrics.count_interactions("accepted", counts.accepted);
         metrics.count_interactions("duplicate", counts.duplicates);
         metrics.count_interactions("rejected", counts.rejected);
+        metrics.count_interactions("suppressed", counts.suppressed);
     }
 }
 
@@ -186,6 +188,7 @@ impl PersonalizationService for PersonalizationApi {
             rejections: recorded.rejections,
             last_sequence: recorded.last_sequence,
             unknown_decisions: recorded.unknown_decisions,
+            suppressed: recorded.suppressed,
         }))
     }
 

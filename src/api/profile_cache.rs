@@ -10,6 +10,7 @@ use std::time::Duration;
 use prost::Message;
 
 use crate::proto::GetProfileResponse;
+use crate::service;
 use crate::service::Namespace;
 use crate::service::Service;
 use engine::domain::UserId;
@@ -17,8 +18,7 @@ use engine::domain::UserId;
 const LIFETIME: Duration = Duration::from_secs(3_600);
 
 fn key(namespace: &Namespace, user_id: &UserId) -> String {
-    let incarnation = namespace.tail.partition.incarnation;
-    format!("profile/{}/{incarnation}/{user_id}", namespace.name())
+    service::profile_key(&namespace.tail.partition, user_id)
 }
 
 /// The last answer of any replica, if it holds what `min_watermark` asks for.

@@ -84,6 +84,8 @@ fn status(error: Error) -> Status {
             let metadata = [("from_user_id", user.to_string()), ("merged_into", merged_into)];
             explained(Code::FailedPrecondition, &message, "MERGED_ELSEWHERE", metadata)
         }
+        Error::UserErased => explained(Code::FailedPrecondition, &message, "USER_ERASED", []),
+        Error::NoErasure(id) => not_found(&message, "ERASURE_NOT_FOUND", ("erasure_id", id)),
         Error::NoItem(id) => not_found(&message, "ITEM_NOT_FOUND", ("item_id", id)),
         Error::PageExpired(id) => not_found(&message, "PAGE_EXPIRED", ("decision_id", id)),
         Error::NoArmSet(name) => not_found(&message, "ARM_SET_NOT_FOUND", ("arm_set", name)),

@@ -81,6 +81,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             DecisionDetail::Full => Detail::Full,
         },
         decision_retention_days: config.stores.decision_retention_days,
+        suppression_days: config.suppression_days,
         embedding_model: embedding_model(&config)?,
     };
     let mut observed = redis.as_ref().map(stores::redis_metrics).unwrap_or_default();

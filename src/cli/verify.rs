@@ -1,12 +1,14 @@
 //! `verify`: replays the log and checks what is stored: of a stopped server with the
-//! embedded store, of PostgreSQL at any time.
+//! embedded store, of PostgreSQL at any time. With a receipt it checks the state after an erasure.
 
 use super::Failure;
 use super::stores;
 use crate::config::StoreConfig;
+use crate::service::Erasure;
 use crate::service::Learner;
 use crate::service::Stores;
 use crate::service::follow;
+use crate::service::replay;
 use crate::storage::Extent;
 use crate::storage::HashCheck;
 use crate::storage::Partition;
@@ -21,6 +23,11 @@ const PAGE: usize = 100;
 /// Options of `verify`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Check this erasure only: whether a replay of the log, which has nothing of the user, comes to
+    /// the state that the erasure names
+    #[arg(long, value_name = "ERASURE_ID")]
+    receipt: Option<String>,
+
     #[command(flatten)]
     stores: StoreConfig,
 }
@@ -32,17 +39,61 @@ pub struct Args {
 /// When something stored cannot be read, or the two states differ.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let stores = stores::open_for_reading(&args.stores)?;
+    let mut is_found = false;
     let mut after = None;
     loop {
         let page = stores.namespaces.list(after.as_ref(), PAGE)?;
-        let Some(last) = page.last() else {
-            return Ok(());
-        };
+        let Some(last) = page.last() else { break };
         after = Some(last.name().clone());
         for entry in page {
-            verify(&stores, &entry.partition)?;
+            match &args.receipt {
+                None => verify(&stores, &entry.partition)?,
+                Some(id) => {
+                    if let Some(stored) = stores.erasures.erasure(&entry.partition, id)? {
+                        is_found = true;
+                        verify_erasure(&stores, &entry.partition, &Erasure::read(&stored)?)?;
+                    }
+                }
+            }
         }
     }
+    match &args.receipt {
+        Some(id) if !is_found => Err(format!("there is no erasure {id}").into()),
+        _ => Ok(()),
+    }
+}
+
+fn verify_erasure(
+    stores: &Stores,
+    partition: &Partition,
+    erasure: &Erasure,
+) -> Result<(), Failure> {
+    let (name, id) = (&partition.namespace, &erasure.erasure_id);
+    let Some(state) = &erasure.report.state else {
+        return Err(format!("{name}: erasure {id} is under way: no state is named yet").into());
+    };
+    let revision = stores.log.log_end(partition)?.revision;
+    if revision != state.log_revision {
+        return Err(format!(
+            "{name}: a later erasure has changed the log (revision {revision}, not {}): its receipt \
+             holds for this one, too",
+            state.log_revision
+        )
+        .into());
+    }
+    let mut engine = Engine::new(Settings::default());
+    replay(&mut engine, &*stores.log, partition, state.watermark)?;
+    let digest = blake3::Hash::from_bytes(engine.state().digest()).to_hex();
+    if *digest != state.digest {
+        return Err(format!(
+            "{name}: a replay of {} records comes to {digest}, the receipt says {}",
+            state.watermark, state.digest
+        )
+        .into());
+    }
+    let watermark = state.watermark;
+    println!("{name}: a replay of {watermark} records comes to the state of the receipt");
+    Ok(())
 }
 
 fn verify(stores: &Stores, partition: &Partition) -> Result<(), Failure> {

@@ -123,6 +123,12 @@ pub struct ServeConfig {
           value_parser = integer(SettingsRange::EMBEDDING_DIMENSION))]
     pub content_embedding_dim: u32,
 
+    /// Days for which records of a user who was erased are dropped when they arrive: events sent late
+    /// (1 to 3650)
+    #[arg(long, env = "SUPPRESSION_DAYS", default_value_t = 90,
+          value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub suppression_days: u32,
+
     /// Directory of a sentence-transformer that makes the embeddings of items that come
     /// without one; its vectors must be as long as CONTENT_EMBEDDING_DIM. Needs a build
     /// with the feature `embedder`

@@ -17,7 +17,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::service::StoreHealth;
 
-const ANSWERING: [&str; 7] = [
+const ANSWERING: [&str; 8] = [
     "",
     "personalization.v1.PersonalizationService",
     "personalization.v1.CatalogService",
@@ -25,6 +25,7 @@ const ANSWERING: [&str; 7] = [
     "personalization.v1.TakeoverService",
     "personalization.v1.ExperimentService",
     "personalization.v1.AdminService",
+    "personalization.v1.PrivacyService",
 ];
 const RECORDING: [&str; 2] = [
     "personalization.v1.PersonalizationService/RecordInteractions",

@@ -51,6 +51,7 @@ use crate::api::CatalogApi;
 use crate::api::ExperimentApi;
 use crate::api::ModelApi;
 use crate::api::PersonalizationApi;
+use crate::api::PrivacyApi;
 use crate::api::TakeoverApi;
 use crate::proto::DESCRIPTORS;
 use crate::proto::admin_service_server::AdminServiceServer;
@@ -59,6 +60,7 @@ use crate::proto::catalog_service_server::CatalogServiceServer;
 use crate::proto::experiment_service_server::ExperimentServiceServer;
 use crate::proto::model_service_server::ModelServiceServer;
 use crate::proto::personalization_service_server::PersonalizationServiceServer;
+use crate::proto::privacy_service_server::PrivacyServiceServer;
 use crate::proto::takeover_service_server::TakeoverServiceServer;
 use crate::service::Service;
 use crate::telemetry::EdgeMetrics;
@@ -229,6 +231,7 @@ fn routes(service: &Service) -> Routes {
         .add_service(BanditServiceServer::new(BanditApi::new(service.clone())))
         .add_service(TakeoverServiceServer::new(TakeoverApi::new(service.clone())))
         .add_service(ExperimentServiceServer::new(ExperimentApi::new(service.clone())))
+        .add_service(PrivacyServiceServer::new(PrivacyApi::new(service.clone())))
         .add_service(AdminServiceServer::new(AdminApi::new(service.clone())))
 }
 

@@ -241,7 +241,7 @@ fn first_sequence(view: &View, call: &SelectArmCall) -> Option<Sequence> {
 fn accepted(appended: &Recorded) -> Option<Sequence> {
     match appended.outcomes.first() {
         Some(AppendOutcome::Accepted(sequence)) => Some(*sequence),
-        Some(AppendOutcome::Duplicate) | None => None,
+        Some(AppendOutcome::Duplicate | AppendOutcome::Suppressed) | None => None,
     }
 }
 

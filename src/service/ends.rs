@@ -137,5 +137,8 @@ async fn ask(namespaces: &Arc<Namespaces>, all: bool) -> bool {
 
 /// Whether a log that ends here cannot be the one that was learnt from.
 fn is_broken(learnt: Position, end: Position) -> bool {
-    end.sequence < learnt.sequence || (end.sequence == learnt.sequence && end != learnt)
+    let is_rewritten = learnt.sequence > 0 && end.revision != learnt.revision;
+    end.sequence < learnt.sequence
+        || is_rewritten
+        || (end.sequence == learnt.sequence && end != learnt)
 }

@@ -49,6 +49,11 @@ pub enum Error {
     /// What is merged goes to one user only.
     #[error("user {:?} was merged into {merged_into:?} before", user.as_str())]
     MergedElsewhere { user: UserId, merged_into: String },
+    /// Records of the user are dropped.
+    #[error("the user was erased: ReadmitUser accepts records of the user again")]
+    UserErased,
+    #[error("erasure {0:?} does not exist")]
+    NoErasure(String),
     #[error("item {0:?} is not known")]
     NoItem(String),
     /// A page of it is not known, or not any more.

@@ -33,9 +33,18 @@ impl Recorded {
     pub fn last_sequence(&self) -> Sequence {
         let sequences = self.outcomes.iter().filter_map(|outcome| match outcome {
             AppendOutcome::Accepted(sequence) => Some(*sequence),
-            AppendOutcome::Duplicate => None,
+            AppendOutcome::Duplicate | AppendOutcome::Suppressed => None,
         });
         sequences.max().unwrap_or(0)
+    }
+
+    /// What was written for one user.
+    ///
+    /// # Errors
+    /// `UserErased` where it was dropped.
+    pub fn written(self) -> Result<Self, Error> {
+        let is_dropped = |outcome| matches!(outcome, &AppendOutcome::Suppressed);
+        if self.outcomes.iter().any(is_dropped) { Err(Error::UserErased) } else { Ok(self) }
     }
 }
 

@@ -29,7 +29,7 @@ impl Service {
     /// Merges a user into another, `view` being the newest.
     ///
     /// # Errors
-    /// `MergeCircular`, `MergedElsewhere`; `WatermarkNotReached` when what was written is not
+    /// `MergeCircular`, `MergedElsewhere`, `UserErased`; `WatermarkNotReached` when what was written is not
     /// learnt in time; what keeps records from being written.
     pub async fn merge_users(
         &self,
@@ -42,7 +42,7 @@ impl Service {
             return Ok(Merged { sequence: view.watermark(), user_id });
         }
         let record = Record::UsersMerged { from: from.clone(), into: into.clone() };
-        let sequence = self.write(namespace, vec![record]).await?.last_sequence();
+        let sequence = self.write(namespace, vec![record]).await?.written()?.last_sequence();
         let view = namespace.view_at(sequence, timeout).await?;
         let user_id = merged(&view, &from, &into)?.unwrap_or_else(|| into.to_string());
         Ok(Merged { sequence, user_id })

@@ -17,6 +17,8 @@ mod earlier_pages;
 #[cfg_attr(not(feature = "embedder"), path = "no_embedder.rs")]
 mod embedder;
 mod ends;
+mod erasing;
+mod erasure;
 mod error;
 mod evaluation;
 mod experiments;
@@ -72,6 +74,7 @@ pub use blocking::{Deadline, Expiry, Reads, run_blocking};
 pub use clock::{Clock, SystemClock};
 pub use decision_log::{Rewards, each_record, first_recorded_since};
 pub use degradation::{Degradation, DegradedReason};
+pub use erasure::{Erasure, ErasureReport};
 pub use error::{Error, ExperimentError, Progress, short_id};
 pub use evaluation::{
     EstimatedValue, Estimator, EvaluatedPolicy, Evaluation, EvaluationCall, PolicyEvaluation,
@@ -88,7 +91,7 @@ pub use owner::{Learner, Stopped, follow, project_all, replay};
 pub use personalize::{
     Answer, CallDivision, Candidates, PersonalizeCall, PinnedItem, Recommendation,
 };
-pub use profile::{ProfilePart, ProfileReport, RecentItem, TimePart, profile};
+pub use profile::{ProfilePart, ProfileReport, RecentItem, TimePart, profile, profile_key};
 pub use reasons::ReasonInWords;
 pub use recording::{Detail, RequestRecord};
 pub use redo::{NotRedone, check_record, redo};
@@ -102,6 +105,7 @@ pub use store_health::{StoreHealth, StoreMonitor};
 pub use trainings::{Training, TrainingFailure, TrainingStage, TrainingState, TrainingStep};
 
 use crate::storage::Cache;
+use crate::storage::Erasures;
 use crate::storage::InteractionLog;
 use crate::storage::Leases;
 use crate::storage::NamespaceStore;
@@ -126,6 +130,7 @@ pub struct Stores {
     pub namespaces: Arc<dyn NamespaceStore>,
     pub leases: Arc<dyn Leases>,
     pub trainings: Arc<dyn Trainings>,
+    pub erasures: Arc<dyn Erasures>,
     /// Relational tables behind the log, where the store has them.
     pub projection: Option<Arc<dyn Projection>>,
     /// What carries the end of a shared log sooner than asking for it.
@@ -158,6 +163,8 @@ pub struct Options {
     pub decision_detail: Detail,
     /// Days after which decisions are not looked at any more; 0: never.
     pub decision_retention_days: u32,
+    /// Days for which records of a user who was erased are dropped when they arrive.
+    pub suppression_days: u32,
     /// What makes embeddings of items that come without one.
     pub embedding_model: Option<Arc<EmbeddingModel>>,
 }
@@ -178,6 +185,7 @@ pub struct Service {
     embedder: Option<Embedder>,
     pub decision_detail: Detail,
     decision_retention_days: u32,
+    suppression_days: u32,
     /// One evaluation at a time: each takes tens of megabytes and a core.
     evaluations: Arc<Semaphore>,
     /// One rehearsal at a time, for the same reason.
@@ -239,6 +247,7 @@ pub fn start(
         reads: Reads::default(),
         decision_detail: options.decision_detail,
         decision_retention_days: options.decision_retention_days,
+        suppression_days: options.suppression_days,
         evaluations: Arc::new(Semaphore::new(1)),
         rehearsals: Arc::new(Semaphore::new(1)),
         explanations: Arc::new(Semaphore::new(1)),

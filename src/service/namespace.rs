@@ -7,6 +7,7 @@
 //!   has another handle, so nothing derived of the old one is ever used with it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -90,6 +91,8 @@ pub struct Namespace {
     pub unlearnt_impressions: UnlearntImpressions,
     pub unlearnt_pages: UnlearntPages,
     pub known_decisions: KnownDecisions,
+    /// A user was erased since the owner looked last.
+    pub(super) user_erased: AtomicBool,
     /// Wakes the training that runs here: a caller asks for its end.
     pub(super) training_end: Notify,
     /// Held by who changes the settings.
@@ -124,6 +127,7 @@ impl Namespace {
             unlearnt_impressions: UnlearntImpressions::default(),
             unlearnt_pages: UnlearntPages::default(),
             known_decisions: KnownDecisions::default(),
+            user_erased: AtomicBool::new(false),
             training_end: Notify::new(),
             settings_changes: Mutex::default(),
             experiment_changes: Mutex::default(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::Error;
+use crate::storage::Partition;
 use engine::DecayTime;
 use engine::DecayedRow;
 use engine::ExperimentEntry;
@@ -11,7 +12,14 @@ use engine::View;
 use engine::domain::Attributes;
 use engine::domain::InteractionType;
 use engine::domain::Timestamp;
+use engine::domain::UserId;
 use engine::domain::UserRules;
+
+/// The key of a profile in the shared cache. It names the log and not only its namespace.
+pub fn profile_key(partition: &Partition, user_id: &UserId) -> String {
+    let Partition { namespace, incarnation } = partition;
+    format!("profile/{namespace}/{incarnation}/{user_id}")
+}
 
 /// Recent items reported.
 const RECENT: usize = 20;

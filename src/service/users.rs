@@ -29,7 +29,7 @@ impl Service {
     /// learnt in time.
     ///
     /// # Errors
-    /// `Invalid` where a list of the user has no space; what keeps records from being written.
+    /// `Invalid` where a list of the user has no space; `UserErased`; what keeps records from being written.
     pub async fn update_user(
         &self,
         namespace: &Arc<Namespace>,
@@ -37,7 +37,7 @@ impl Service {
         timeout: Duration,
     ) -> Result<(Sequence, Option<Arc<View>>), Error> {
         check_space(&namespace.view(), &update, self.clock.now()).map_err(Error::Invalid)?;
-        let recorded = self.write(namespace, vec![Record::UserUpdated(update)]).await?;
+        let recorded = self.write(namespace, vec![Record::UserUpdated(update)]).await?.written()?;
         let sequence = recorded.last_sequence();
         let view = namespace.view_at(sequence, timeout.min(LEARNT_TIMEOUT)).await;
         Ok((sequence, view.ok()))

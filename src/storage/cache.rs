@@ -10,6 +10,9 @@ pub trait Cache: Send + Sync {
 
     /// Keeps a value for `lifetime` at most. Never waits; may drop it.
     fn put(&self, key: String, value: Vec<u8>, lifetime: Duration);
+
+    /// Drops a value. One that cannot be dropped now ends with its lifetime.
+    async fn remove(&self, key: &str);
 }
 
 /// Counters shared between processes.

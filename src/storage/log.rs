@@ -33,6 +33,8 @@ pub enum AppendOutcome {
     Accepted(Sequence),
     /// Its event id is within the dedup horizon already; nothing was written.
     Duplicate,
+    /// It is of a user who was erased; nothing was written.
+    Suppressed,
 }
 
 /// What became of the records of one [`LogAppend`], in their order.

@@ -10,6 +10,7 @@ mod cache;
 mod chain;
 mod codec;
 mod dedup;
+mod erasures;
 mod error;
 mod leases;
 mod log;
@@ -23,12 +24,14 @@ mod reading;
 mod redis;
 mod snapshots;
 mod sqlite;
+mod suppression;
 mod tail;
 mod trainings;
 
 pub use batch_head::BatchHead;
 pub use cache::{Cache, RateCounters};
-pub use chain::{Chain, Position, Seal};
+pub use chain::{Chain, Position, Seal, Stamp};
+pub use erasures::{Erasures, Replaced, StoredErasure};
 pub use error::Error;
 pub use leases::{Fence, LEASE_TTL, Leases};
 pub use log::{

@@ -5,6 +5,7 @@ use super::partition::Partition;
 use engine::domain::LogRecord;
 use engine::domain::Sequence;
 use engine::domain::Timestamp;
+use engine::domain::UserId;
 
 /// Behind the log, never ahead of it, and rebuilt from it. Calls block; callers run
 /// them off the async threads.
@@ -30,6 +31,12 @@ pub trait Projection: Send + Sync {
     /// # Errors
     /// `NoNamespace`, `Unavailable`; some may be removed then.
     fn forget_decisions(&self, partition: &Partition, before: Timestamp) -> Result<u64, Error>;
+
+    /// Removes the rows of users.
+    ///
+    /// # Errors
+    /// `NoNamespace`, `Unavailable`; some may be removed then.
+    fn forget_users(&self, partition: &Partition, user_ids: &[UserId]) -> Result<(), Error>;
 
     /// Empties the tables of the partition and sets the position to 0.
     ///

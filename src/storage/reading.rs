@@ -1,7 +1,6 @@
 //! Records on their way from stored batches to a reader: in order, without a gap, each
 //! batch the continuation of the one before.
 
-use super::batch_head::event_hashes_of;
 use super::chain::Position;
 use super::chain::Seal;
 use super::error::Error;
@@ -22,21 +21,28 @@ pub struct Reading {
     last: Sequence,
     /// Where the reader stands; not known at the start of a read from anywhere.
     position: Option<Position>,
+    /// Of the log that is read.
+    revision: u64,
 }
 
 impl Reading {
     /// Goes on from the end of a batch.
     pub const fn following(after: Position, limit: ReadLimit) -> Self {
-        Self::start(after.sequence, Some(after), limit)
+        Self::start(after.sequence, Some(after), limit, after.revision)
     }
 
     /// Starts anywhere.
     pub const fn from(after: Sequence, limit: ReadLimit) -> Self {
-        Self::start(after, None, limit)
+        Self::start(after, None, limit, 0)
     }
 
-    const fn start(after: Sequence, position: Option<Position>, limit: ReadLimit) -> Self {
-        Self { after, limit, records: Vec::new(), bytes: 0, last: after, position }
+    const fn start(
+        after: Sequence,
+        position: Option<Position>,
+        limit: ReadLimit,
+        revision: u64,
+    ) -> Self {
+        Self { after, limit, records: Vec::new(), bytes: 0, last: after, position, revision }
     }
 
     /// The next record to be read.
@@ -47,6 +53,14 @@ impl Reading {
     pub const fn is_full(&self) -> bool {
         let begun = self.last > self.after;
         begun && (self.records.len() >= self.limit.records || self.bytes >= self.limit.bytes)
+    }
+
+    /// Says which revision the log has. Nothing may have been read yet.
+    pub const fn is_of_revision(&mut self, revision: u64) {
+        self.revision = revision;
+        if let Some(position) = self.position {
+            self.position = Some(position.of_revision(revision));
+        }
     }
 
     /// What is left of the limit.
@@ -73,7 +87,7 @@ impl Reading {
         self.records.drain(known..known + had);
         self.bytes += payload.len();
         self.last = seal.head.last();
-        self.position = Some(seal.end());
+        self.position = Some(seal.end(self.revision));
         Ok(())
     }
 
@@ -83,15 +97,11 @@ impl Reading {
             let reason = format!("the records from {} on are missing before it", self.next());
             return Err(head.corrupt(reason));
         }
-        let known = self.records.len();
         head.read(payload, seal.payload_checksum, &mut self.records)?;
         if let Some(before) = self.position
             && !seal.follows(before)
         {
-            // The checksum of the event hashes is part of the chain and may be damaged
-            // alone: the records are what they were.
-            let records = self.records[known..].iter().map(|record| &record.record);
-            seal.with_event_hashes(before, &event_hashes_of(records))?;
+            return Err(head.corrupt("it does not continue the batch before it"));
         }
         Ok(())
     }
@@ -111,16 +121,18 @@ impl Reading {
 }
 
 /// Checks that a reader's position is on the log: `found` is the batch that begins
-/// closest before its end.
+/// closest before its end, of a log that has this revision now.
 ///
 /// # Errors
 /// `ChainBroken`.
 pub fn check_position(
     partition: &Partition,
     after: Position,
-    found: Option<Position>,
+    found: Option<&Seal>,
+    revision: u64,
 ) -> Result<(), Error> {
-    if after == Position::default() || found == Some(after) {
+    let is_start = after.of_revision(0) == Position::default();
+    if is_start || found.map(|seal| seal.end(revision)) == Some(after) {
         return Ok(());
     }
     Err(Error::ChainBroken { partition: partition.clone(), sequence: after.sequence })

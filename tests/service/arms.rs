@@ -126,7 +126,8 @@ async fn a_selection_answers_with_the_propensities_of_all_arms_and_is_learnt() {
 }
 
 /// Rounds of an audience whose click rates depend on the arm, and on whether the first
-/// number of the context is high; the rate of the best arm is .8, of the others .2.
+/// number of the context is high; the rate of the best arm is .8, of the others .2. Chance is
+/// drawn from the ids of the decisions, so it is the same each time.
 async fn rounds(api: &Api, strategy: ArmStrategy, contextual: bool, run: u64) -> f64 {
     let (name, count) = (format!("{}-{contextual}-{run}", strategy.as_str_name()), 240);
     let mut random = Random(count + run);
@@ -137,7 +138,9 @@ async fn rounds(api: &Api, strategy: ArmStrategy, contextual: bool, run: u64) ->
         let asked = SelectArmRequest {
             context,
             strategy: strategy.into(),
+            epsilon: Some(0.1),
             min_watermark: sequence,
+            decision_id: format!("{name}-{round}"),
             ..request(&name, &LAYOUTS)
         };
         let answer = select(api, asked).await;
@@ -187,6 +190,7 @@ async fn attributes_distinguish_contexts() {
         let asked = SelectArmRequest {
             context: context(device),
             min_watermark: sequence,
+            decision_id: format!("round-{round}"),
             ..request("notification", &["short", "long"])
         };
         let answer = select(&api, asked).await;
@@ -327,7 +331,11 @@ async fn a_taste_that_shifts_is_followed() {
     let (mut before, mut after, mut sequence) = (0, 0, 0);
     for round in 0..2 * HALF {
         let best = LAYOUTS[if round < HALF { 0 } else { 2 }];
-        let asked = SelectArmRequest { min_watermark: sequence, ..request("shift", &LAYOUTS) };
+        let asked = SelectArmRequest {
+            min_watermark: sequence,
+            decision_id: format!("round-{round}"),
+            ..request("shift", &LAYOUTS)
+        };
         let answer = select(&api, asked).await;
         sequence = answer.sequence;
         if random.below(10) < if answer.arm == best { 8 } else { 2 } {

@@ -25,6 +25,7 @@ mod namespaces;
 mod off_policy;
 mod owners;
 mod pages;
+mod privacy;
 mod probes;
 mod recommendations;
 mod replicas;

@@ -9,6 +9,7 @@ mod agreement;
 mod arms;
 mod crashes;
 mod cuts;
+mod erasing;
 mod experiments;
 mod fleet;
 mod frozen;

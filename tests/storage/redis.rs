@@ -17,6 +17,7 @@ use personalization::storage::RateCounters;
 use personalization::storage::Redis;
 use personalization::storage::RedisOptions;
 use personalization::storage::Seal;
+use personalization::storage::Stamp;
 use personalization::storage::TailBatch;
 use personalization::storage::TailFeed;
 use personalization::storage::connect_redis;
@@ -47,7 +48,7 @@ pub fn partition(incarnation: u64) -> Partition {
 
 /// Where a reader stands that has read up to a record, on the log that [`batch`] goes on.
 pub fn position_at(sequence: Sequence) -> Position {
-    Position { sequence, chain: Chain::from_bytes(sequence.to_le_bytes()) }
+    Position { sequence, chain: Chain::from_bytes(sequence.to_le_bytes()), revision: 0 }
 }
 
 /// Ten records behind a position.
@@ -56,8 +57,13 @@ pub fn batch_after(before: Position, payload_bytes: usize) -> TailBatch {
     let recorded_at = Timestamp::from_millis(1_700_000_000_000);
     let head = BatchHead { first, count: 10, recorded_at };
     let payload: Vec<u8> = (0..payload_bytes).map(|i| (first as usize * 31 + i) as u8).collect();
-    let seal = Seal::new(before.chain, head, head.checksum(&payload), 0);
-    TailBatch { partition: partition(1), seal, payload: Some(payload) }
+    let seal = Seal::stamped(
+        before.chain,
+        head,
+        (head.checksum(&payload), 0),
+        Stamp::from_column(first as i64),
+    );
+    TailBatch { partition: partition(1), revision: 0, seal, payload: Some(payload) }
 }
 
 /// Ten records from `first` on. It follows no other batch but the position before it.
@@ -70,7 +76,7 @@ pub fn series(payload_bytes: &[usize]) -> Vec<TailBatch> {
     let mut end = Position::default();
     let next = |bytes: &usize| {
         let batch = batch_after(end, *bytes);
-        end = batch.seal.end();
+        end = batch.seal.end(0);
         batch
     };
     payload_bytes.iter().map(next).collect()
@@ -110,7 +116,7 @@ async fn batches_reach_another_process_and_at_once_this_one() {
     let options = options(server.url());
     let (here, there) = (connected(&options).await, connected(&options).await);
     let sent = series(&[20_000; 100]);
-    let (start, end) = (Position::default(), sent[99].seal.end());
+    let (start, end) = (Position::default(), sent[99].seal.end(0));
     for batches in sent.chunks(7) {
         here.tail().publish(batches.to_vec());
     }
@@ -132,7 +138,7 @@ async fn batches_out_of_order_are_put_in_order_and_a_hole_ends_the_answer() {
     let options = options(server.url());
     let (here, there) = (connected(&options).await, connected(&options).await);
     let sent = series(&[100; 5]);
-    let end = |position: usize| sent[position].seal.end();
+    let end = |position: usize| sent[position].seal.end(0);
     for position in [4, 2, 0, 1, 1] {
         here.tail().publish(vec![sent[position].clone()]);
     }
@@ -156,7 +162,7 @@ async fn a_large_batch_is_announced_without_its_payload() {
     let options = options(server.url());
     let (here, there) = (connected(&options).await, connected(&options).await);
     let sent = series(&[256 << 10, (256 << 10) + 1]);
-    let (start, ends) = (Position::default(), [0, 1].map(|position| sent[position].seal.end()));
+    let (start, ends) = (Position::default(), [0, 1].map(|position| sent[position].seal.end(0)));
     here.tail().publish(sent);
     eventually("the news", async || there.tail().newest(&partition(1)) == Some(ends[1])).await;
     assert_eq!(firsts(&*there.tail(), start), [1], "the log has the second one");
@@ -171,7 +177,7 @@ async fn each_life_of_a_namespace_has_its_own_tail() {
     let (here, there) = (connected(&options).await, connected(&options).await);
     let earlier = batch(11, 100);
     let later = TailBatch { partition: partition(2), ..batch(1, 100) };
-    let ends = [earlier.seal.end(), later.seal.end()];
+    let ends = [earlier.seal.end(0), later.seal.end(0)];
     here.tail().publish(vec![earlier, later]);
     eventually("both", async || there.counts().received == 2).await;
     assert_eq!(there.tail().newest(&partition(1)), Some(ends[0]));

@@ -177,8 +177,9 @@ async fn acknowledge(
         total.accepted += counts.accepted;
         total.duplicates += counts.duplicates;
         total.rejected += counts.rejected;
+        total.suppressed += counts.suppressed;
         total.unknown_decisions += counts.unknown_decisions;
-        total.received += counts.accepted + counts.duplicates + counts.rejected;
+        total.received += counts.accepted + counts.duplicates + counts.rejected + counts.suppressed;
         total.last_sequence = counts.last_sequence;
         let ack = proto::StreamInteractionsResponse {
             client_sequence: next.client_sequence,
@@ -188,6 +189,7 @@ async fn acknowledge(
             rejections: next.rejections,
             last_sequence: counts.last_sequence,
             unknown_decisions: counts.unknown_decisions,
+            suppressed: counts.suppressed,
         };
         // A client that no longer listens has still had its events written.
         let _gone = acks.send(Ok(ack)).await;

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::backfilling;
 use super::ending::snapshot;
+use super::erasing;
 use super::keeping;
 use super::learning::Stopped;
 use super::schedule::Attempt;
@@ -15,6 +16,7 @@ use super::serving::Serving;
 use super::training;
 use crate::service::error::Error;
 use crate::storage;
+use engine::Effort;
 use engine::Staleness;
 use engine::domain::Record;
 use engine::domain::Sequence;
@@ -85,6 +87,9 @@ impl Serving {
         if wait(self.backfill_when()) {
             self.backfill();
         }
+        if wait(self.erasing_when()) {
+            self.erase();
+        }
         if wait(self.learning_when()) {
             self.learn();
         }
@@ -145,7 +150,7 @@ impl Serving {
             return When::Later;
         }
         let now = with.clock.now();
-        match self.schedule.due(Staleness::of(learner.engine.state()), now) {
+        match self.schedule.due(Staleness::of(learner.engine.state()), self.model_due, now) {
             Due::Now => When::Now,
             Due::At(at) => {
                 let wait = at.as_millis().saturating_sub(now.as_millis());
@@ -166,6 +171,26 @@ impl Serving {
         } else {
             When::Later
         }
+    }
+
+    fn erasing_when(&self) -> When {
+        if self.erasing_due && self.learner.is_some() && self.leads() && !self.erasing.running {
+            When::from(self.erasing.not_before)
+        } else {
+            When::Later
+        }
+    }
+
+    fn erase(&mut self) {
+        let Some(learner) = &self.learner else { return };
+        self.erasing.running = true;
+        self.erasing_due = false;
+        let learnt = (learner.engine.view(), learner.position);
+        let (registry, namespace) = (self.registry.clone(), self.namespace.clone());
+        let stop = self.duties.clone();
+        self.jobs.spawn(async move {
+            Done::Erased(erasing::erase(&registry, &namespace, learnt, &stop).await)
+        });
     }
 
     fn learn(&mut self) {
@@ -252,8 +277,13 @@ impl Serving {
         // What was asked for goes on when the lead is lost.
         let stop = if reply.is_some() { &self.asked } else { &self.duties };
         let stop = stop.child_token();
+        let effort = match (&reply, self.model_due) {
+            (Some(_), _) => Effort::Search,
+            (None, Some(due)) if due <= now => Effort::Replace,
+            (None, _) => Effort::WhenDue,
+        };
         self.jobs.spawn(async move {
-            Done::Trained(attempt, training::train(registry, namespace, stop, reply).await)
+            Done::Trained(attempt, training::train(registry, namespace, stop, reply, effort).await)
         });
     }
 

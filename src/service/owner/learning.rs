@@ -4,6 +4,7 @@
 //!   for the process that wrote them and for every other.
 //! - What is read at a time is bounded in records and in bytes.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::super::namespace::Namespace;
@@ -103,6 +104,7 @@ fn tell(namespace: &Namespace, metrics: &Metrics, effect: Effect) {
             );
             metrics.experiments_stopped.inc();
         }
+        Effect::UserErased => namespace.user_erased.store(true, Ordering::Relaxed),
     }
 }
 

@@ -15,6 +15,7 @@
 mod backfilling;
 mod duties;
 mod ending;
+mod erasing;
 mod keeping;
 mod learning;
 mod opening;
@@ -39,10 +40,12 @@ use super::namespaces::Namespaces;
 use crate::storage;
 use crate::storage::NamespaceEntry;
 use crate::storage::Partition;
+use crate::storage::Position;
 use opening::Recovered;
 use opening::recover;
 use serving::Serving;
 
+pub use erasing::out_of_serving;
 pub use keeping::project_all;
 pub use learning::{Learner, Stopped, follow, replay};
 pub use slot::{Command, Phase, Slot};
@@ -175,7 +178,8 @@ impl Owner {
                 serving.end(&ending).await;
                 return ending;
             }
-            serving.discard();
+            let is_rewritten = self.is_rewritten(&entry.partition, serving.position()).await;
+            serving.discard(is_rewritten);
             self.release().await;
             match self.recovered_at_last(&entry.partition).await {
                 Ok(recovered) => serving.restart(recovered),
@@ -185,6 +189,13 @@ impl Owner {
                 }
             }
         }
+    }
+
+    /// Whether the log has another revision than was learnt from: records were replaced.
+    async fn is_rewritten(&self, partition: &Partition, learnt: Position) -> bool {
+        let (log, partition) = (self.registry.with.stores.log.clone(), partition.clone());
+        let end = self.registry.with.workers.asking.run(move || log.log_end(&partition)).await;
+        end.is_ok_and(|end| end.is_ok_and(|end| end.revision != learnt.revision))
     }
 
     /// As `recovered`, tried until it works: the last view is served meanwhile.

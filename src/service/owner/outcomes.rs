@@ -1,10 +1,12 @@
 //! What became of what an owner began.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Ending;
+use super::erasing::Erased;
 use super::learning::Learner;
 use super::learning::Stopped;
 use super::schedule::Attempt;
@@ -29,6 +31,8 @@ const PROJECT_EVERY: Duration = Duration::from_secs(1);
 const BACKFILL_AGAIN: Duration = Duration::from_secs(1);
 /// Pause after a duty failed.
 const DUTY_AGAIN: Duration = Duration::from_secs(30);
+/// Pause after erasing users failed: it is promised, and done twice without harm.
+const ERASE_AGAIN: Duration = Duration::from_secs(2);
 /// Pause after the settings could not be written.
 const SETTINGS_AGAIN: Duration = Duration::from_secs(10);
 
@@ -56,7 +60,11 @@ impl Serving {
                 tracing::warn!(namespace = %self.slot.name, %error, "added metrics wait");
                 self.backfilling.ended(None, DUTY_AGAIN);
             }
-            Done::Trained(attempt, outcome) => self.trained(attempt, outcome),
+            Done::Trained(attempt, outcome) => {
+                self.trained(attempt, outcome);
+                self.erasing_due = true;
+            }
+            Done::Erased(erased) => return self.erased(erased),
         }
         None
     }
@@ -71,6 +79,7 @@ impl Serving {
         match learnt {
             Ok(0) => self.read_not_before = Some(Instant::now() + NOTHING_YET),
             Ok(_learnt) => {
+                self.erasing_due |= self.namespace.user_erased.swap(false, Ordering::Relaxed);
                 self.read_not_before = None;
                 self.slot.last_use.touch();
                 if let Some(learner) = &self.learner {
@@ -86,6 +95,23 @@ impl Serving {
                 return Some(Ending::Broken);
             }
             Err(stopped) => self.stop_learning(&stopped.to_string()),
+        }
+        None
+    }
+
+    fn erased(&mut self, erased: Result<Erased, Error>) -> Option<Ending> {
+        match erased {
+            Ok(Erased { is_rewritten: true, .. }) => return Some(Ending::Broken),
+            Ok(Erased { model_due, .. }) => {
+                self.model_due = model_due;
+                self.erasing.ended(None, Duration::ZERO);
+            }
+            Err(Error::NoNamespace(_)) => return Some(Ending::Gone),
+            Err(error) => {
+                tracing::warn!(namespace = %self.slot.name, %error, "erasing users waits");
+                self.erasing_due = true;
+                self.erasing.ended(None, ERASE_AGAIN);
+            }
         }
         None
     }

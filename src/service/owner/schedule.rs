@@ -48,7 +48,20 @@ impl Schedule {
         Self { opened_at, last: None, failures: 0, not_before, cause: None }
     }
 
-    pub fn due(&self, stale: Staleness, now: Timestamp) -> Due {
+    /// `model_due`: when a model must replace the serving one, whatever is new.
+    pub fn due(&self, stale: Staleness, model_due: Option<Timestamp>, now: Timestamp) -> Due {
+        let due = self.due_by_news(stale, now);
+        let Some(at) = model_due.filter(|_| stale.is_trainable()) else { return due };
+        let at = at.max(self.not_before);
+        match due {
+            Due::Now => Due::Now,
+            _ if now >= at => Due::Now,
+            Due::At(sooner) if sooner < at => due,
+            Due::At(_) | Due::Later => Due::At(at),
+        }
+    }
+
+    fn due_by_news(&self, stale: Staleness, now: Timestamp) -> Due {
         let fresh = self.fresh(stale);
         if !stale.is_trainable() || fresh == 0 {
             return Due::Later;
@@ -113,17 +126,17 @@ mod tests {
     fn without_positives_nothing_is_ever_tried() {
         let schedule = Schedule::new(at(0));
         let facts = Staleness { positives: 19, ..facts(1_000_000) };
-        assert_eq!(schedule.due(facts, at(100 * 86_400)), Due::Later);
+        assert_eq!(schedule.due(facts, None, at(100 * 86_400)), Due::Later);
     }
 
     #[test]
     fn five_hundred_new_positives_are_due_and_a_tenth_of_many() {
         let schedule = Schedule::new(at(0));
-        assert_eq!(schedule.due(facts(499), at(1)), Due::At(at(86_400)));
-        assert_eq!(schedule.due(facts(500), at(1)), Due::Now);
+        assert_eq!(schedule.due(facts(499), None, at(1)), Due::At(at(86_400)));
+        assert_eq!(schedule.due(facts(500), None, at(1)), Due::Now);
         let many = |new_positives| Staleness { new_positives, ..facts(50_000) };
-        assert_ne!(schedule.due(many(4_999), at(1)), Due::Now);
-        assert_eq!(schedule.due(many(5_000), at(1)), Due::Now);
+        assert_ne!(schedule.due(many(4_999), None, at(1)), Due::Now);
+        assert_eq!(schedule.due(many(5_000), None, at(1)), Due::Now);
     }
 
     #[test]
@@ -134,9 +147,9 @@ mod tests {
             published_at: Some(at(500)),
             ..facts(100_000)
         };
-        assert_eq!(schedule.due(model(1), at(600)), Due::At(at(500 + 86_400)));
-        assert_eq!(schedule.due(model(1), at(500 + 86_400)), Due::Now);
-        assert_eq!(schedule.due(model(0), at(500 + 86_400)), Due::Later);
+        assert_eq!(schedule.due(model(1), None, at(600)), Due::At(at(500 + 86_400)));
+        assert_eq!(schedule.due(model(1), None, at(500 + 86_400)), Due::Now);
+        assert_eq!(schedule.due(model(0), None, at(500 + 86_400)), Due::Later);
     }
 
     #[test]
@@ -146,22 +159,22 @@ mod tests {
         let mut positives = 1_000;
         let mut waits = Vec::new();
         for _ in 0..3 {
-            assert_eq!(schedule.due(facts(positives), now), Due::Now);
+            assert_eq!(schedule.due(facts(positives), None, now), Due::Now);
             schedule.failed(Attempt { positives, at: now }, "not_better", now);
             // Enough is new, but the time is not over.
-            let Due::At(next) = schedule.due(facts(1_000_000_000), now) else { panic!() };
+            let Due::At(next) = schedule.due(facts(1_000_000_000), None, now) else { panic!() };
             waits.push((next.as_millis() - now.as_millis()) / 1_000);
             // The time is over, but not enough is new.
             let needed = 500 << waits.len();
-            assert_ne!(schedule.due(facts(positives + needed - 1), next), Due::Now);
+            assert_ne!(schedule.due(facts(positives + needed - 1), None, next), Due::Now);
             positives += needed;
             now = next;
         }
         assert_eq!(waits, [30, 60, 120]);
         schedule.succeeded(Attempt { positives, at: now });
         let after = Staleness { new_positives: 10, ..facts(positives + 10) };
-        assert_eq!(schedule.due(after, now), Due::At(now.plus_millis(86_400_000)));
-        assert_eq!(schedule.due(facts(positives + 10_000), now), Due::Now);
+        assert_eq!(schedule.due(after, None, now), Due::At(now.plus_millis(86_400_000)));
+        assert_eq!(schedule.due(facts(positives + 10_000), None, now), Due::Now);
     }
 
     #[test]
@@ -171,7 +184,7 @@ mod tests {
         let mut positives = 1_200;
         for second in 0..1_000 {
             positives += 5;
-            if schedule.due(facts(positives), at(second)) == Due::Now {
+            if schedule.due(facts(positives), None, at(second)) == Due::Now {
                 tried += 1;
                 schedule.failed(Attempt { positives, at: at(second) }, "not_better", at(second));
             }

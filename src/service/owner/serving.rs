@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Ending;
 use super::duties::Duty;
+use super::erasing::Erased;
 use super::learning::Learner;
 use super::learning::Stopped;
 use super::opening::Recovered;
@@ -35,6 +36,7 @@ use crate::service::user_contexts::UserContexts;
 use crate::storage;
 use crate::storage::LeaseName;
 use crate::storage::NamespaceEntry;
+use crate::storage::Position;
 use crate::telemetry::Counted;
 use engine::ENGINE_REVISION;
 use engine::domain::Sequence;
@@ -53,6 +55,7 @@ pub enum Done {
     Projected(Result<Sequence, storage::Error>),
     Backfilled(Result<(), Error>),
     Trained(Attempt, Result<Option<u64>, Error>),
+    Erased(Result<Erased, Error>),
 }
 
 /// See the module.
@@ -80,6 +83,11 @@ pub struct Serving {
     pub(super) snapshots: Duty,
     pub(super) projecting: Duty,
     pub(super) backfilling: Duty,
+    pub(super) erasing: Duty,
+    /// There may be erasures with something left to do.
+    pub(super) erasing_due: bool,
+    /// When a model must replace one that knows users who were erased.
+    pub(super) model_due: Option<Timestamp>,
     pub(super) schedule: Schedule,
     pub(super) is_training: bool,
     /// Rows of a log that is no more are in the projection.
@@ -133,6 +141,9 @@ impl Serving {
             snapshots: Duty::default(),
             projecting: Duty::default(),
             backfilling: Duty::default(),
+            erasing: Duty::default(),
+            erasing_due: true,
+            model_due: None,
             schedule: Schedule::new(with.clock.now()),
             is_training: false,
             projection_is_wrong: false,
@@ -176,23 +187,34 @@ impl Serving {
         settings::due(learner.engine.state(), self.created_with.as_ref(), server)
     }
 
-    /// Discards the state, which is of a log that no longer exists. The last view is still
-    /// served.
-    pub fn discard(&mut self) {
+    /// Where the published view stands in the log.
+    pub fn position(&self) -> Position {
+        self.namespace.position()
+    }
+
+    /// Discards the state, which is of a log that no longer exists, or in which records of users who
+    /// were erased are replaced. The last view is still served.
+    pub fn discard(&mut self, is_rewritten: bool) {
         let with = &self.registry.with;
         let partition = self.namespace.tail.partition.clone();
         let learnt = self.namespace.position().sequence;
-        tracing::error!(
-            namespace = %partition.namespace, learnt,
-            "the log is not the one that was learnt from: the state is rebuilt"
-        );
-        with.metrics.log_chain_breaks.inc();
+        let namespace = &partition.namespace;
+        if is_rewritten {
+            tracing::info!(%namespace, learnt, "users were erased: the state is rebuilt");
+            with.stores.feed.iter().for_each(|feed| feed.forget(&partition));
+        } else {
+            tracing::error!(
+                %namespace, learnt,
+                "the log is not the one that was learnt from: the state is rebuilt"
+            );
+            with.metrics.log_chain_breaks.inc();
+            self.projection_is_wrong = true;
+        }
         self.learner = None;
         self.namespace.discard();
         self.namespace.tail.rewind();
         self.jobs.abort_all();
         self.duties.cancel();
-        self.projection_is_wrong = true;
     }
 
     /// Goes on with a state that was rebuilt. What was derived of the old one stays
@@ -208,6 +230,7 @@ impl Serving {
         self.is_training = false;
         (self.snapshots, self.projecting) = (Duty::default(), Duty::default());
         (self.settings_job, self.backfilling) = (Duty::default(), Duty::default());
+        (self.erasing, self.erasing_due) = (Duty::default(), true);
         // What was counted since the last attempt was counted in another log.
         self.schedule = Schedule::new(self.registry.with.clock.now());
         self.take(recovered);
@@ -284,6 +307,7 @@ impl Serving {
         if leads && self.duties.is_cancelled() {
             self.duties = CancellationToken::new();
         }
+        self.erasing_due |= leads;
         if !leads {
             self.duties.cancel();
             // Another process does it now, so what is known here grows old.

@@ -42,6 +42,7 @@ fn options() -> Options {
         ready_lag_records: 1_000,
         decision_detail: Detail::Shown,
         decision_retention_days: 0,
+        suppression_days: 1,
         embedding_model: None,
     }
 }

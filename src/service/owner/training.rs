@@ -56,8 +56,8 @@ pub async fn train(
     namespace: Arc<Namespace>,
     stop: CancellationToken,
     asked: Option<Reply>,
+    effort: Effort,
 ) -> Result<Option<u64>, Error> {
-    let effort = if asked.is_some() { Effort::Search } else { Effort::WhenDue };
     let begun = Run::begin(registry, namespace, stop, effort).await;
     if let Some(reply) = asked {
         let told = match &begun {
@@ -117,14 +117,14 @@ impl Run {
         // What was acknowledged before is trained on. The holder of the lease before may have
         // published a model that is not here yet.
         let view = registry.view_of_all(&namespace, APPLY_TIMEOUT).await?;
-        if effort == Effort::WhenDue && view.model_version() != version_before {
+        if effort != Effort::Search && view.model_version() != version_before {
             return Ok(None);
         }
         let stale = Staleness::of(&view);
         if !stale.is_enough() {
             return Err(TrainingError::TooLittleData { found: stale.positives as usize }.into());
         }
-        let training = Training::begun(effort == Effort::WhenDue, registry.with.clock.now());
+        let training = Training::begun(effort != Effort::Search, registry.with.clock.now());
         let training = watch::Sender::new(training);
         let run = Self { registry, namespace, stop, effort, fence, view, training };
         run.report().await?;

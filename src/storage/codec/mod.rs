@@ -61,8 +61,10 @@ const ITEM_PATCHED: u8 = 12;
 const EXPERIMENT_CHANGED: u8 = 13;
 const USER_EXPOSED: u8 = 14;
 const BACKFILLED: u8 = 15;
+const USER_ERASED: u8 = 16;
+const PLACEHOLDER: u8 = 17;
 /// The newest kind.
-const LAST_KIND: u8 = BACKFILLED;
+const LAST_KIND: u8 = PLACEHOLDER;
 
 /// Begins a payload in `out`, which is emptied.
 pub fn begin(out: &mut Vec<u8>, base: Timestamp) {
@@ -94,6 +96,8 @@ fn kind(record: &Record) -> u8 {
         Record::ExperimentChanged(_) => EXPERIMENT_CHANGED,
         Record::UserExposed(_) => USER_EXPOSED,
         Record::Backfilled(_) => BACKFILLED,
+        Record::UserErased(_) => USER_ERASED,
+        Record::Placeholder => PLACEHOLDER,
     }
 }
 
@@ -125,6 +129,8 @@ fn put_body(out: &mut Vec<u8>, record: &Record, base: Timestamp) {
         Record::ExperimentChanged(change) => experiment::put_change(out, change),
         Record::UserExposed(exposure) => experiment::put_exposure(out, exposure, base),
         Record::Backfilled(chunk) => experiment::put_chunk(out, chunk),
+        Record::UserErased(user_id) => put_text(out, user_id.as_str()),
+        Record::Placeholder => {}
     }
 }
 
@@ -206,6 +212,8 @@ fn read_body(kind: u8, body: &mut Reader<'_>, base: Timestamp) -> Result<Record,
         }
         USER_EXPOSED => experiment::read_exposure(body, base).map(Record::UserExposed),
         BACKFILLED => experiment::read_chunk(body).map(Record::Backfilled),
+        USER_ERASED => body.parsed(UserId::parse).map(Record::UserErased),
+        PLACEHOLDER => Ok(Record::Placeholder),
         0 => Err(Fault::damaged("a record has no kind")),
         newer => {
             let (found, known) = (newer.into(), LAST_KIND.into());

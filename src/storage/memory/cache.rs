@@ -54,6 +54,10 @@ impl Cache for MemoryCache {
         None
     }
 
+    async fn remove(&self, key: &str) {
+        self.entries.remove(key);
+    }
+
     fn put(&self, key: String, value: Vec<u8>, lifetime: Duration) {
         // A lifetime beyond the clock's end is a mistake of the caller.
         if let Some(until) = Instant::now().checked_add(lifetime) {

@@ -6,6 +6,7 @@ use tokio_postgres::types::ToSql;
 use crate::storage::batch_head::BatchHead;
 use crate::storage::chain::Chain;
 use crate::storage::chain::Seal;
+use crate::storage::chain::Stamp;
 use crate::storage::error::Error;
 use crate::storage::number::checksum;
 use crate::storage::number::integer;
@@ -17,7 +18,7 @@ use engine::domain::Timestamp;
 pub type Parameter<'a> = &'a (dyn ToSql + Sync);
 
 /// The columns `first_sequence`, `count`, `recorded_at_ms`, `payload_crc32`,
-/// `event_hashes_crc32` and `chain` from `index` on.
+/// `event_hashes_crc32`, `stamp` and `chain` from `index` on.
 pub fn seal(row: &Row, position: usize) -> Result<Seal, Error> {
     let head = BatchHead {
         first: natural(row.try_get(position)?, "first_sequence")?,
@@ -28,12 +29,13 @@ pub fn seal(row: &Row, position: usize) -> Result<Seal, Error> {
         head,
         payload_checksum: checksum(row.try_get(position + 3)?),
         event_hashes_checksum: checksum(row.try_get(position + 4)?),
-        chain: Chain::from_column(row.try_get(position + 5)?),
+        stamp: Stamp::from_column(row.try_get(position + 5)?),
+        chain: Chain::from_column(row.try_get(position + 6)?),
     })
 }
 
 /// How many columns [`seal`] reads.
-pub const SEAL_COLUMNS: usize = 6;
+pub const SEAL_COLUMNS: usize = 7;
 
 /// The id of a partition's row.
 pub fn id_of(partition: &Partition) -> i64 {

@@ -20,6 +20,8 @@ const PUBLISHED_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Batch {
     pub partition: Partition,
+    /// Of the log when it was written.
+    pub revision: u64,
     pub seal: Seal,
     pub payload: Vec<u8>,
     pub event_hashes: Vec<u8>,
@@ -46,6 +48,10 @@ impl Decided {
         let mut outcomes = Vec::with_capacity(group.records.len());
         builder.begin(recorded_at);
         for record in &group.records {
+            if known.suppressed.holds(record) {
+                outcomes.push(AppendOutcome::Suppressed);
+                continue;
+            }
             let sequence = known.end.sequence + 1;
             let hash = record.event_id().map(event_hash);
             if hash.is_some_and(|hash| !known.window.insert(hash, sequence)) {
@@ -71,11 +77,12 @@ impl Decided {
         let seal = builder.seal(known.end.sequence, known.end.chain);
         self.batches.push(Batch {
             partition: partition.clone(),
+            revision: known.revision,
             seal,
             payload: builder.payload().to_vec(),
             event_hashes: builder.event_hashes().to_vec(),
         });
-        known.end = seal.end();
+        known.end = seal.end(0);
         known.recorded_at = seal.head.recorded_at;
         known.newest = Some(seal);
     }
@@ -84,9 +91,9 @@ impl Decided {
     pub fn publish(&mut self, feed: &dyn TailFeed) {
         let batches = std::mem::take(&mut self.batches);
         let published = batches.into_iter().map(|batch| {
-            let Batch { partition, seal, payload, .. } = batch;
+            let Batch { partition, revision, seal, payload, .. } = batch;
             let payload = (payload.len() <= PUBLISHED_BYTES).then_some(payload);
-            TailBatch { partition, seal, payload }
+            TailBatch { partition, revision, seal, payload }
         });
         feed.publish(published.collect());
     }

@@ -10,12 +10,10 @@ use super::column::Parameter;
 use super::column::SEAL_COLUMNS;
 use super::column::id_of;
 use super::column::seal;
-use super::log;
 use super::partition::BATCHES_PER_STEP;
 use super::partition::RECORDS_PER_STEP;
 use super::store::PostgresStore;
 use super::store::namespace_id;
-use crate::storage::chain::Position;
 use crate::storage::chain::Seal;
 use crate::storage::dedup::DedupWindow;
 use crate::storage::error::Error;
@@ -28,17 +26,12 @@ use crate::storage::partition::Partition;
 use engine::domain::Sequence;
 
 const FROM: &str = "SELECT first_sequence, count, recorded_at_ms, payload_crc32,
-        event_hashes_crc32, chain, event_hashes
+        event_hashes_crc32, stamp, chain, event_hashes
     FROM log_batches
     WHERE namespace_id = $1 AND first_sequence >= $2 AND first_sequence < $2 + $3
     ORDER BY first_sequence LIMIT $4";
-const PAYLOAD: &str = "SELECT payload, before.first_sequence, before.count, before.chain
-    FROM log_batches LEFT JOIN LATERAL (
-        SELECT first_sequence, count, chain FROM log_batches
-        WHERE namespace_id = $1 AND first_sequence < $2
-        ORDER BY first_sequence DESC LIMIT 1
-    ) AS before ON true
-    WHERE namespace_id = $1 AND log_batches.first_sequence = $2";
+const PAYLOAD: &str =
+    "SELECT payload FROM log_batches WHERE namespace_id = $1 AND first_sequence = $2";
 const REPAIR: &str = "UPDATE log_batches SET event_hashes = $3, event_hashes_crc32 = $4
     WHERE namespace_id = $1 AND first_sequence = $2";
 
@@ -50,29 +43,21 @@ pub async fn repair(
     damaged: &Seal,
 ) -> Result<Result<(), Error>, tokio_postgres::Error> {
     let (id, first) = (id_of(partition), integer(damaged.head.first));
+    let head = &damaged.head;
     let rebuilt = match client.query_opt(PAYLOAD, &[&id, &first]).await? {
-        Some(row) => {
-            let before = log::end(&row, 1);
-            let payload = row.try_get(0)?;
-            before.and_then(|before| rebuild(damaged, before, payload))
-        }
-        None => Err(damaged.head.corrupt("it is gone")),
+        Some(row) => head.rebuilt_event_hashes(row.try_get(0)?, damaged.payload_checksum),
+        None => Err(head.corrupt("it is gone")),
     };
     let rebuilt = match rebuilt {
-        Ok((hashes, checksum)) => {
-            client.execute(REPAIR, &[&id, &first, &hashes, &i64::from(checksum)]).await?;
+        Ok(hashes) => {
+            let checksum = i64::from(head.checksum(&hashes));
+            client.execute(REPAIR, &[&id, &first, &hashes, &checksum]).await?;
             Ok(())
         }
         Err(error) => Err(error),
     };
     log_damaged_hashes(partition, damaged.head.first, rebuilt.as_ref().err());
     Ok(rebuilt)
-}
-
-fn rebuild(damaged: &Seal, before: Position, payload: &[u8]) -> Result<(Vec<u8>, u32), Error> {
-    let hashes = damaged.head.rebuilt_event_hashes(payload, damaged.payload_checksum)?;
-    let repaired = damaged.with_event_hashes(before, &hashes)?;
-    Ok((hashes, repaired.event_hashes_checksum))
 }
 
 impl PostgresStore {

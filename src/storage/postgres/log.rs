@@ -52,14 +52,14 @@ const READ: &str = "WITH holder AS MATERIALIZED (
                 ORDER BY first_sequence LIMIT 1
             ), 0) END AS next
     )
-    SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, chain,
-        CASE WHEN first_sequence + count > $4 THEN payload END
+    SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, stamp, chain,
+        CASE WHEN first_sequence + count > $4 THEN payload END, log_revision
     FROM namespaces LEFT JOIN LATERAL (
         SELECT near.*, coalesce(sum(size) OVER (
             ORDER BY first_sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ), 0) AS bytes_before
         FROM (
-            SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32,
+            SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, stamp,
                 chain, payload,
                 CASE WHEN first_sequence + count > $4 THEN octet_length(payload) ELSE 0 END AS size
             FROM log_batches
@@ -72,7 +72,7 @@ const READ: &str = "WITH holder AS MATERIALIZED (
     WHERE id = $1 AND name = $2
     ORDER BY first_sequence";
 
-const HOLDING: &str = "SELECT first_sequence, count, chain
+const HOLDING: &str = "SELECT first_sequence, count, chain, log_revision
     FROM namespaces LEFT JOIN LATERAL (
         SELECT first_sequence, count, chain FROM log_batches
         WHERE namespace_id = id AND first_sequence <= $3
@@ -80,7 +80,7 @@ const HOLDING: &str = "SELECT first_sequence, count, chain
     ) AS holder ON true
     WHERE id = $1 AND name = $2";
 
-const ENDS: &str = "SELECT first_sequence, count, chain, ordinal
+const ENDS: &str = "SELECT first_sequence, count, chain, log_revision, ordinal
     FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS named (id, name, ordinal)
     JOIN namespaces USING (id, name)
     LEFT JOIN LATERAL (
@@ -115,10 +115,12 @@ impl InteractionLog for PostgresStore {
             let before = reading.end();
             let question = Question::new(partition, before.sequence, &reading);
             let rows = self.sessions.read(async |client| question.ask(client).await)?;
+            let revision = rows.first().map_or(Ok(0), |row| revision(row, SEAL_COLUMNS + 1))?;
             let mut rows = rows.iter().peekable();
             let holder = rows.next_if(|row| !has_payload(row));
             let found = holder.map(|row| seal(row, 0)).transpose()?;
-            check_position(partition, before, found.map(|seal| seal.end()))?;
+            check_position(partition, before, found.as_ref(), revision)?;
+            reading.is_of_revision(revision);
             if !reading_goes_on(&mut reading, rows, before.sequence)? {
                 return Ok(reading.into_read());
             }
@@ -162,7 +164,7 @@ impl InteractionLog for PostgresStore {
         })?;
         let mut ends = Vec::with_capacity(rows.len());
         for row in &rows {
-            let ordinal: usize = natural(row.try_get(3)?, "ordinal")?;
+            let ordinal: usize = natural(row.try_get(4)?, "ordinal")?;
             let partition = partitions[ordinal - 1].clone();
             ends.push(LogEnd { partition, end: end(row, 0)? });
         }
@@ -215,10 +217,18 @@ impl PostgresStore {
     /// as it was written.
     fn feed_after(&self, partition: &Partition, after: Position, limit: ReadLimit) -> LogRead {
         let mut reading = Reading::following(after, limit);
+        // Which revision the log has is not known yet.
+        if after == Position::default() {
+            return reading.into_read();
+        }
         let batches = self.feed().map(|feed| feed.recent(partition, after));
         for batch in batches.into_iter().flatten() {
             let Some(payload) = &batch.payload else { break };
-            if reading.is_full() || reading.take(&batch.seal, payload).is_err() {
+            // Of another revision, it may hold records that were replaced.
+            if batch.revision != after.revision
+                || reading.is_full()
+                || reading.take(&batch.seal, payload).is_err()
+            {
                 break;
             }
         }
@@ -285,12 +295,18 @@ impl<'a> Question<'a> {
     }
 }
 
-/// The end of the batch whose columns `first_sequence`, `count` and `chain` begin at
-/// `index`; position 0 without a batch.
-pub fn end(row: &Row, index: usize) -> Result<Position, Error> {
+/// How often records of the log were replaced.
+fn revision(row: &Row, index: usize) -> Result<u64, Error> {
+    natural(row.try_get(index)?, "log_revision")
+}
+
+/// The end of the batch whose columns `first_sequence`, `count`, `chain` and `log_revision`
+/// begin at `index`; position 0 without a batch.
+fn end(row: &Row, index: usize) -> Result<Position, Error> {
     let (first, count): (Option<i64>, Option<i32>) = (row.try_get(index)?, row.try_get(index + 1)?);
     let (Some(first), Some(count)) = (first, count) else { return Ok(Position::default()) };
     let last = i64::from(count).saturating_add(first) - 1;
     let sequence = natural(last, "first_sequence")?;
-    Ok(Position { sequence, chain: Chain::from_column(row.try_get(index + 2)?) })
+    let chain = Chain::from_column(row.try_get(index + 2)?);
+    Ok(Position { sequence, chain, revision: revision(row, index + 3)? })
 }

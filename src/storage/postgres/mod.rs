@@ -10,6 +10,7 @@
 mod append;
 mod column;
 mod decided;
+mod erasures;
 mod event_hashes;
 mod failure;
 mod known;
@@ -24,6 +25,7 @@ mod purge;
 mod session;
 mod snapshots;
 mod store;
+mod suppressed;
 mod tls;
 mod trainings;
 mod transaction;

@@ -12,11 +12,13 @@ use tokio_postgres::Row;
 use super::column::Parameter;
 use super::column::SEAL_COLUMNS;
 use super::column::seal;
+use super::suppressed;
 use crate::storage::chain::Position;
 use crate::storage::chain::Seal;
 use crate::storage::dedup::DedupWindow;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
+use crate::storage::suppression::Suppressed;
 use engine::domain::Sequence;
 use engine::domain::Timestamp;
 
@@ -33,7 +35,7 @@ const NEWEST: &str = "SELECT first_sequence, count FROM log_batches
 const HOLDING: &str = "SELECT coalesce(max(first_sequence), 0) FROM log_batches
     WHERE namespace_id = $1 AND first_sequence <= $2";
 const BATCHES_FROM: &str = "SELECT first_sequence, count, recorded_at_ms, payload_crc32,
-        event_hashes_crc32, chain,
+        event_hashes_crc32, stamp, chain,
         CASE WHEN first_sequence > $3 THEN event_hashes END
     FROM log_batches
     WHERE namespace_id = $1 AND first_sequence >= $2 AND first_sequence < $2 + $5
@@ -46,6 +48,9 @@ pub struct KnownPartition {
     /// Of the newest batch; appends are never dated before it.
     pub recorded_at: Timestamp,
     pub window: DedupWindow,
+    pub suppressed: Suppressed,
+    /// How often records of the log were replaced.
+    pub revision: u64,
     /// The newest batch known, if any.
     pub newest: Option<Seal>,
     /// Where the window begins: hashes before are passed over.
@@ -106,6 +111,8 @@ impl KnownPartition {
             end: Position::default(),
             recorded_at,
             window,
+            suppressed: Suppressed::default(),
+            revision: 0,
             newest: None,
             window_start,
             from,
@@ -125,6 +132,7 @@ impl KnownPartition {
     /// Reads what others have appended; many steps for a partition that was just
     /// begun. What was read stays known when a later step fails.
     pub async fn catch_up(&mut self, client: &Client) -> Result<(), Behind> {
+        self.suppressed = suppressed::of(client, self.id).await?;
         let batches = client.prepare_cached(BATCHES_FROM).await?;
         loop {
             let (first, skipped) = (self.known_first(), self.skipped());
@@ -177,7 +185,7 @@ impl KnownPartition {
                 let reason = "it does not continue the batch before it";
                 return Err(Behind::Unusable(head.corrupt(reason)));
             }
-            self.end = seal.end();
+            self.end = seal.end(0);
             self.recorded_at = head.recorded_at;
             self.newest = Some(seal);
         }

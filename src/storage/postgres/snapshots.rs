@@ -34,8 +34,8 @@ const PARTS_PER_STEP: i64 = 8;
 const REVISION_LIFETIME_MS: i64 = 30 * Timestamp::DAY_MS;
 
 const BEGIN: &str = "INSERT INTO snapshots
-        (namespace_id, watermark, chain, engine_revision, taken_at_ms)
-    SELECT id, $3, $4, $5, $6 FROM namespaces WHERE id = $1 AND name = $2 RETURNING id";
+        (namespace_id, watermark, chain, engine_revision, taken_at_ms, log_revision)
+    SELECT id, $3, $4, $5, $6, $7 FROM namespaces WHERE id = $1 AND name = $2 RETURNING id";
 /// Nothing is written once the snapshot, or its namespace, is gone.
 const PUT_PART: &str = "WITH touched AS (
         UPDATE snapshots SET touched_at = now()
@@ -51,7 +51,8 @@ const COMPLETE: &str = "UPDATE snapshots SET parts = $2
     WHERE snapshots.id = $1 AND touched_at > '-infinity'
       AND namespaces.id = namespace_id AND namespaces.name IS NOT NULL";
 const HIDE: &str = "UPDATE snapshots SET parts = NULL, touched_at = '-infinity' WHERE id = $1";
-const COMPLETED: &str = "SELECT id, watermark, chain, engine_revision, taken_at_ms, parts
+const COMPLETED: &str =
+    "SELECT id, watermark, chain, engine_revision, taken_at_ms, parts, log_revision
     FROM snapshots
     WHERE namespace_id = $1 AND engine_revision = $2 AND watermark <= $3 AND parts IS NOT NULL
     ORDER BY watermark DESC, id DESC";
@@ -146,13 +147,14 @@ impl SnapshotStore for PostgresStore {
 impl PostgresStore {
     fn begin(&self, partition: &Partition, header: &SnapshotHeader) -> Result<i64, Error> {
         self.sessions.run(async |client| {
-            let parameters: [Parameter<'_>; 6] = [
+            let parameters: [Parameter<'_>; 7] = [
                 &id_of(partition),
                 &partition.namespace.as_str(),
                 &integer(header.position.sequence),
                 &header.position.chain.to_column(),
                 &i64::from(header.engine_revision),
                 &header.taken_at.as_millis(),
+                &integer(header.position.revision),
             ];
             match client.query_opt(BEGIN, &parameters).await? {
                 Some(row) => Ok(row.try_get(0)?),
@@ -198,6 +200,7 @@ impl PostgresStore {
             position: Position {
                 sequence: natural(row.try_get(1)?, "watermark")?,
                 chain: Chain::from_column(row.try_get(2)?),
+                revision: natural(row.try_get(6)?, "log_revision")?,
             },
             engine_revision: natural(row.try_get(3)?, "engine_revision")?,
             taken_at: Timestamp::from_millis(row.try_get(4)?),

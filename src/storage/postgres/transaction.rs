@@ -27,12 +27,13 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// In the order of the array: two appends never wait for each other crosswise.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(partition) FROM unnest($1::bigint[]) AS partition";
 /// The columns of a batch come last; its index is [`BATCH`].
-const STATE: &str = "SELECT known.id, namespaces.name, pg_current_xact_id()::text, batches.*
+const STATE: &str = "SELECT known.id, namespaces.name, pg_current_xact_id()::text,
+        namespaces.suppressions, namespaces.log_revision, batches.*
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS known (id, first, skipped)
     LEFT JOIN namespaces ON namespaces.id = known.id
     LEFT JOIN LATERAL (
-        SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, chain,
-            CASE WHEN first_sequence > known.skipped THEN event_hashes END
+        SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, stamp,
+            chain, CASE WHEN first_sequence > known.skipped THEN event_hashes END
         FROM log_batches
         WHERE namespace_id = known.id
           AND first_sequence >= known.first AND first_sequence < known.first + $5
@@ -47,8 +48,8 @@ const EPOCHS: &str = "SELECT namespace_id, duty, epoch
     ORDER BY namespace_id, duty FOR SHARE OF leases";
 const INSERT: &str = "INSERT INTO log_batches
     (namespace_id, first_sequence, count, recorded_at_ms,
-     payload_crc32, event_hashes_crc32, chain, event_hashes, payload)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+     payload_crc32, event_hashes_crc32, stamp, chain, event_hashes, payload)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 const FIND: &str = "SELECT EXISTS (
     SELECT FROM log_batches
     JOIN unnest($1::bigint[], $2::bigint[], $3::bigint[])
@@ -60,7 +61,7 @@ const END_IDLE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND state LIKE 'idle in transaction%'
       AND backend_xid = ($1::text::xid8)::xid";
 
-const BATCH: usize = 3;
+const BATCH: usize = 5;
 
 type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
@@ -77,17 +78,23 @@ pub struct State {
 #[derive(Default)]
 pub struct PartitionState {
     pub name: Option<String>,
+    /// How often the suppressed users have changed.
+    pub suppressions: i64,
+    /// How often records of the log were replaced.
+    pub revision: u64,
     /// The newest batch known and those after it, [`BATCHES_PER_STEP`] at most.
     pub batches: Vec<Row>,
 }
 
 impl PartitionState {
     /// Updates the partition with what others have appended. Returns whether there may be
-    /// more of it.
+    /// more of it, or others who are suppressed now.
     pub fn update(&self, partition: &mut KnownPartition) -> Result<bool, Behind> {
         let first = partition.known_first();
         partition.update(&self.batches, BATCH)?;
-        Ok(partition.may_go_on(first, self.batches.len()))
+        partition.revision = self.revision;
+        let is_current = partition.suppressed.version == self.suppressions;
+        Ok(!is_current || partition.may_go_on(first, self.batches.len()))
     }
 }
 
@@ -147,6 +154,8 @@ fn read_state(rows: Vec<Row>, epochs: &[Row]) -> Result<State, PgError> {
         state.xid = row.try_get(2)?;
         let partition: &mut PartitionState = state.partitions.entry(row.try_get(0)?).or_default();
         partition.name = row.try_get(1)?;
+        partition.suppressions = row.try_get::<_, Option<i64>>(3)?.unwrap_or(0);
+        partition.revision = row.try_get::<_, Option<i64>>(4)?.unwrap_or(0).unsigned_abs();
         if row.try_get::<_, Option<i64>>(BATCH)?.is_some() {
             partition.batches.push(row);
         }
@@ -170,13 +179,14 @@ pub async fn commit(client: &Client, batches: &[Batch]) -> Vec<PgError> {
         let insert = &insert;
         statements.push(Box::pin(async move {
             let (seal, head) = (&batch.seal, &batch.seal.head);
-            let parameters: [Parameter<'_>; 9] = [
+            let parameters: [Parameter<'_>; 10] = [
                 &id_of(&batch.partition),
                 &integer(head.first),
                 &i32::try_from(head.count).expect("a batch holds 10,000 records at most"),
                 &head.recorded_at.as_millis(),
                 &i64::from(seal.payload_checksum),
                 &i64::from(seal.event_hashes_checksum),
+                &seal.stamp.to_column(),
                 &seal.chain.to_column(),
                 &batch.event_hashes,
                 &batch.payload,

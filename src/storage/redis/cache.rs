@@ -79,6 +79,12 @@ impl Cache for RedisCache {
         value
     }
 
+    async fn remove(&self, key: &str) {
+        let key = self.key(key);
+        let remove = |client: Arc<Client>| async move { client.del::<(), _>(key).await };
+        self.requests.run(remove).await;
+    }
+
     fn put(&self, key: String, value: Vec<u8>, lifetime: Duration) {
         let size = ITEM_BYTES + key.len() + value.len();
         let fits = value.len() <= VALUE_MAX && !lifetime.is_zero();

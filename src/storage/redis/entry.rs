@@ -4,8 +4,8 @@
 //! | --- | --- |
 //! | 1 | version of this format |
 //! | 16 | the process that wrote it, so that it need not read its own batches |
-//! | 8, 8, 4, 8 | incarnation, first sequence, count, recorded at |
-//! | 4, 4, 8 | checksums of payload and event hashes, chain |
+//! | 8, 8, 8, 4, 8 | incarnation, revision, first sequence, count, recorded at |
+//! | 4, 4, 8, 8 | checksums of payload and event hashes, stamp, chain |
 //! | 1 | length of the namespace's name |
 //! | .. | the name |
 //! | 1 | whether the payload follows |
@@ -15,6 +15,7 @@ use crate::storage::batch::RECORDS_MAX;
 use crate::storage::batch_head::BatchHead;
 use crate::storage::chain::Chain;
 use crate::storage::chain::Seal;
+use crate::storage::chain::Stamp;
 use crate::storage::partition::Partition;
 use crate::storage::tail::TailBatch;
 use engine::domain::NamespaceName;
@@ -27,7 +28,7 @@ pub const FIELD: &str = "b";
 pub const PAYLOAD_MAX: usize = 256 << 10;
 
 const VERSION: u8 = 1;
-const FIXED_BYTES: usize = 1 + 16 + (8 + 8 + 4 + 8) + (4 + 4 + 8) + 1 + 1;
+const FIXED_BYTES: usize = 1 + 16 + (8 + 8 + 8 + 4 + 8) + (4 + 4 + 8 + 8) + 1 + 1;
 
 /// Identifies a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +51,13 @@ pub fn encode(batch: &TailBatch, writer: ProcessId) -> Vec<u8> {
     bytes.push(VERSION);
     bytes.extend_from_slice(&writer.0);
     bytes.extend_from_slice(&batch.partition.incarnation.to_le_bytes());
+    bytes.extend_from_slice(&batch.revision.to_le_bytes());
     bytes.extend_from_slice(&head.first.to_le_bytes());
     bytes.extend_from_slice(&head.count.to_le_bytes());
     bytes.extend_from_slice(&head.recorded_at.as_millis().to_le_bytes());
     bytes.extend_from_slice(&seal.payload_checksum.to_le_bytes());
     bytes.extend_from_slice(&seal.event_hashes_checksum.to_le_bytes());
+    bytes.extend_from_slice(&seal.stamp.to_bytes());
     bytes.extend_from_slice(&seal.chain.to_bytes());
     bytes.push(name_bytes);
     bytes.extend_from_slice(name.as_bytes());
@@ -73,6 +76,7 @@ pub fn decode(bytes: &[u8], reader: ProcessId) -> Option<Entry> {
         return Some(Entry::Own);
     }
     let incarnation = u64::from_le_bytes(take(&mut rest)?);
+    let revision = u64::from_le_bytes(take(&mut rest)?);
     let head = BatchHead {
         first: Sequence::from_le_bytes(take(&mut rest)?),
         count: u32::from_le_bytes(take(&mut rest)?),
@@ -82,6 +86,7 @@ pub fn decode(bytes: &[u8], reader: ProcessId) -> Option<Entry> {
         head,
         payload_checksum: u32::from_le_bytes(take(&mut rest)?),
         event_hashes_checksum: u32::from_le_bytes(take(&mut rest)?),
+        stamp: Stamp::from_bytes(take(&mut rest)?),
         chain: Chain::from_bytes(take(&mut rest)?),
     };
     let [name_bytes] = take(&mut rest)?;
@@ -100,7 +105,7 @@ pub fn decode(bytes: &[u8], reader: ProcessId) -> Option<Entry> {
         return None;
     }
     let partition = Partition { namespace, incarnation };
-    Some(Entry::Foreign(TailBatch { partition, seal, payload }))
+    Some(Entry::Foreign(TailBatch { partition, revision, seal, payload }))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -125,6 +130,7 @@ mod tests {
         let namespace = NamespaceName::parse("shop").unwrap();
         TailBatch {
             partition: Partition { namespace, incarnation: 9 },
+            revision: 2,
             seal: Seal::new(Chain::default(), head, head.checksum(&payload), 5),
             payload: Some(payload),
         }
@@ -150,9 +156,9 @@ mod tests {
         for length in 0..bytes.len() {
             assert_eq!(decode(&bytes[..length], READER), None, "cut to {length}");
         }
-        // Not the writer, the incarnation, the event hashes' checksum and the chain: any
+        // Not the writer, the incarnation, the revision, the event hashes' checksum, the stamp and the chain: any
         // value of theirs is one, and who reads on compares the chain.
-        let any = |position: &usize| (1..25).contains(position) || (49..61).contains(position);
+        let any = |position: &usize| (1..33).contains(position) || (57..77).contains(position);
         for position in (0..bytes.len()).filter(|position| !any(position)) {
             let mut changed = bytes.clone();
             changed[position] ^= 0x80;

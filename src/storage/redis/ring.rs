@@ -81,8 +81,12 @@ impl Ring {
         while found.len() < ANSWER_MAX {
             let next = batches.by_first.get(&end.sequence.saturating_add(1));
             match next.map(|kept| &kept.batch) {
-                Some(batch) if batch.payload.is_some() && batch.seal.follows(end) => {
-                    end = batch.seal.end();
+                Some(batch)
+                    if batch.payload.is_some()
+                        && batch.revision == end.revision
+                        && batch.seal.follows(end) =>
+                {
+                    end = batch.seal.end(end.revision);
                     found.push(batch.clone());
                 }
                 _ => break,
@@ -93,7 +97,16 @@ impl Ring {
 
     pub fn newest(&self, partition: &Partition) -> Option<Position> {
         let (_, kept) = self.partitions.get(partition)?.by_first.last_key_value()?;
-        Some(kept.batch.seal.end())
+        Some(kept.batch.seal.end(kept.batch.revision))
+    }
+
+    /// Drops all of a partition.
+    pub fn forget(&mut self, partition: &Partition) {
+        while let Some(batches) = self.partitions.get(partition)
+            && let Some((&lowest, _)) = batches.by_first.first_key_value()
+        {
+            self.remove(partition, lowest);
+        }
     }
 
     pub const fn bytes(&self) -> usize {
@@ -153,7 +166,7 @@ mod tests {
         let head = BatchHead { first, count, recorded_at: Timestamp::from_millis(0) };
         let payload = Some(vec![0; bytes]);
         let seal = Seal::new(before, head, 0, 0);
-        Arc::new(TailBatch { partition: partition(incarnation), seal, payload })
+        Arc::new(TailBatch { partition: partition(incarnation), revision: 0, seal, payload })
     }
 
     /// Batches of ten records each that follow each other.
@@ -161,7 +174,7 @@ mod tests {
         let mut end = Position::default();
         let next = |_| {
             let batch = batch_after(end.chain, 1, end.sequence + 1, 10, 8);
-            end = batch.seal.end();
+            end = batch.seal.end(0);
             batch
         };
         (0..count).map(next).collect()
@@ -178,7 +191,7 @@ mod tests {
         for position in [2, 0, 1, 4] {
             ring.insert(batches[position].clone(), now);
         }
-        let end = |position: usize| batches[position].seal.end();
+        let end = |position: usize| batches[position].seal.end(0);
         assert_eq!(firsts(&ring, Position::default()), [1, 11, 21]);
         assert_eq!(firsts(&ring, end(0)), [11, 21]);
         assert_eq!(firsts(&ring, Position { sequence: 9, ..end(0) }), [] as [u64; 0]);
@@ -203,8 +216,19 @@ mod tests {
         };
         ring.insert(Arc::new(after_other), now);
         assert_eq!(firsts(&ring, Position::default()), [1, 11]);
-        let wrong = Position { sequence: 10, chain: Chain::default() };
+        let wrong = Position { sequence: 10, ..Position::default() };
         assert_eq!(firsts(&ring, wrong), [] as [u64; 0]);
+    }
+
+    #[test]
+    fn batches_of_before_records_were_replaced_are_not_given_and_can_be_forgotten() {
+        let (mut ring, now) = (Ring::default(), Instant::now());
+        chained(3).into_iter().for_each(|batch| ring.insert(batch, now));
+        ring.insert(batch_after(Chain::default(), 2, 1, 10, 8), now);
+        assert_eq!(firsts(&ring, Position::default().of_revision(1)), [] as [u64; 0]);
+        ring.forget(&partition(1));
+        assert_eq!(firsts(&ring, Position::default()), [] as [u64; 0]);
+        assert_eq!(ring.bytes(), ENTRY_BYTES + 8, "the other partition stays");
     }
 
     #[test]
@@ -215,8 +239,8 @@ mod tests {
         let large = TailBatch { payload: None, ..TailBatch::clone(&batches[1]) };
         ring.insert(Arc::new(large), now);
         assert_eq!(firsts(&ring, Position::default()), [1]);
-        assert_eq!(firsts(&ring, batches[0].seal.end()), [] as [u64; 0]);
-        assert_eq!(ring.newest(&partition(1)), Some(batches[1].seal.end()));
+        assert_eq!(firsts(&ring, batches[0].seal.end(0)), [] as [u64; 0]);
+        assert_eq!(ring.newest(&partition(1)), Some(batches[1].seal.end(0)));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use fred::error::Error;
 use fred::interfaces::KeysInterface;
 use fred::interfaces::StreamsInterface;
 use fred::types::Value;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -46,6 +47,9 @@ const ITEM_BYTES: usize = 256;
 const PIPELINE_MAX: usize = 64;
 
 pub struct RedisTail {
+    key: String,
+    bulk: Arc<Link>,
+    runtime: Handle,
     news: Arc<News>,
     queue: queue::Sender<Arc<TailBatch>>,
     counters: Arc<Counters>,
@@ -89,9 +93,13 @@ impl RedisTail {
         });
         let process = ProcessId(uuid::Uuid::now_v7().into_bytes());
         let (queue, receiver) = queue::bounded(QUEUE_ITEMS, QUEUE_BYTES);
-        let publisher = Publisher { key: key.clone(), process, bulk, counters: counters.clone() };
-        let reader = reader::Reader::new(key, process, news.clone(), counters.clone());
+        let publisher =
+            Publisher { key: key.clone(), process, bulk: bulk.clone(), counters: counters.clone() };
+        let reader = reader::Reader::new(key.clone(), process, news.clone(), counters.clone());
         Self {
+            key,
+            bulk,
+            runtime: Handle::current(),
             news,
             queue,
             counters,
@@ -134,6 +142,14 @@ impl TailFeed for RedisTail {
 
     fn newest(&self, partition: &Partition) -> Option<Position> {
         self.news.ring().newest(partition)
+    }
+
+    /// The stream is one for all partitions: it goes whole, and readers ask the store.
+    fn forget(&self, partition: &Partition) {
+        self.news.ring().forget(partition);
+        let (key, bulk) = (self.key.clone(), self.bulk.clone());
+        let delete = |client: Arc<Client>| async move { client.del::<(), _>(key).await };
+        self.runtime.spawn(async move { bulk.run(delete).await });
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

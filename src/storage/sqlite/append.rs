@@ -20,6 +20,7 @@ use rusqlite::params;
 use super::event_hashes;
 use super::log;
 use super::store::namespace_id;
+use super::suppressed;
 use crate::storage::batch::BatchBuilder;
 use crate::storage::chain::Position;
 use crate::storage::dedup::DedupWindow;
@@ -30,13 +31,14 @@ use crate::storage::log::Appended;
 use crate::storage::log::LogAppend;
 use crate::storage::number::integer;
 use crate::storage::partition::Partition;
+use crate::storage::suppression::Suppressed;
 use engine::domain::Record;
 use engine::domain::Timestamp;
 
 const INSERT: &str = "INSERT INTO log_batches
     (namespace_id, first_sequence, count, recorded_at_ms,
-     payload_crc32, event_hashes_crc32, chain, event_hashes, payload)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+     payload_crc32, event_hashes_crc32, stamp, chain, event_hashes, payload)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 /// The one connection that writes, and what it knows of the partitions.
 #[derive(Debug)]
@@ -56,6 +58,7 @@ struct KnownPartition {
     /// Of the newest batch.
     recorded_at: Timestamp,
     window: DedupWindow,
+    suppressed: Suppressed,
 }
 
 impl Writer {
@@ -138,13 +141,15 @@ impl KnownPartition {
         let namespace_id = namespace_id(connection, partition)?;
         let newest = log::newest(connection, namespace_id)?;
         let (end, recorded_at) = match newest {
-            Some(seal) => (seal.end(), seal.head.recorded_at),
+            // Of which revision the log is does not matter to appends.
+            Some(seal) => (seal.end(0), seal.head.recorded_at),
             None => (Position::default(), Timestamp::from_millis(i64::MIN)),
         };
         let mut window = DedupWindow::new(dedup_horizon);
         let repaired =
             event_hashes::fill(connection, partition, namespace_id, end.sequence, &mut window)?;
-        Ok((Self { namespace_id, end, recorded_at, window }, repaired))
+        let suppressed = suppressed::of(connection, namespace_id)?;
+        Ok((Self { namespace_id, end, recorded_at, window, suppressed }, repaired))
     }
 
     fn append(
@@ -159,6 +164,10 @@ impl KnownPartition {
         let mut outcomes = Vec::with_capacity(records.len());
         batch.begin(recorded_at);
         for record in records {
+            if self.suppressed.holds(record) {
+                outcomes.push(AppendOutcome::Suppressed);
+                continue;
+            }
             let sequence = self.end.sequence + 1;
             let hash = record.event_id().map(event_hash);
             if hash.is_some_and(|hash| !self.window.insert(hash, sequence)) {
@@ -193,12 +202,13 @@ impl KnownPartition {
             head.recorded_at.as_millis(),
             seal.payload_checksum,
             seal.event_hashes_checksum,
+            seal.stamp.to_column(),
             seal.chain.to_column(),
             batch.event_hashes(),
             batch.payload(),
         ])?;
         self.recorded_at = head.recorded_at;
-        self.end = seal.end();
+        self.end = seal.end(0);
         Ok(())
     }
 }

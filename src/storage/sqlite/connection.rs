@@ -27,6 +27,8 @@ pub fn open_writer(file: &Path) -> Result<Connection, Error> {
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_BYTES / PAGE_BYTES)?;
     // After a large write the file shrinks to the size it has between checkpoints.
     connection.pragma_update(None, "journal_size_limit", CHECKPOINT_BYTES)?;
+    // What is deleted is overwritten: nothing is left of a user who is erased.
+    connection.pragma_update(None, "secure_delete", true)?;
     prepare(&connection)?;
     Ok(connection)
 }

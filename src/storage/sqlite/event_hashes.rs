@@ -9,6 +9,7 @@ use rusqlite::Row;
 use rusqlite::params;
 
 use super::log;
+use super::log::SEAL_COLUMNS;
 use super::log::seal;
 use super::store::SqliteStore;
 use super::store::namespace_id;
@@ -26,7 +27,7 @@ use engine::domain::Sequence;
 const BATCHES_PER_STEP: usize = 1_024;
 
 const FROM: &str = "SELECT first_sequence, count, recorded_at_ms, payload_crc32,
-        event_hashes_crc32, chain, event_hashes
+        event_hashes_crc32, stamp, chain, event_hashes
     FROM log_batches
     WHERE namespace_id = ?1 AND first_sequence >= ?2
     ORDER BY first_sequence";
@@ -49,7 +50,7 @@ pub fn fill(
     let mut repaired = 0;
     loop {
         let damaged = each(connection, id, from, usize::MAX, |row| {
-            let (seal, stored) = (seal(row)?, row.get_ref(6)?);
+            let (seal, stored) = (seal(row)?, row.get_ref(SEAL_COLUMNS)?);
             let stored = stored.as_blob().map_err(rusqlite::Error::from)?;
             for (hash, sequence) in seal.head.event_hashes(stored, seal.event_hashes_checksum)? {
                 if sequence >= start {
@@ -110,28 +111,23 @@ fn repair(
     damaged: &Seal,
 ) -> Result<(), Error> {
     let first = damaged.head.first;
-    let repaired = rebuild(connection, id, damaged).and_then(|(hashes, seal)| {
-        let first = integer(first);
-        let parameters = params![id, first, hashes, seal.event_hashes_checksum];
-        connection.execute(REPAIR, parameters)?;
+    let repaired = rebuild(connection, id, damaged).and_then(|hashes| {
+        let checksum = damaged.head.checksum(&hashes);
+        connection.execute(REPAIR, params![id, integer(first), hashes, checksum])?;
         Ok(())
     });
     log_damaged_hashes(partition, first, repaired.as_ref().err());
     repaired
 }
 
-fn rebuild(connection: &Connection, id: i64, damaged: &Seal) -> Result<(Vec<u8>, Seal), Error> {
+fn rebuild(connection: &Connection, id: i64, damaged: &Seal) -> Result<Vec<u8>, Error> {
     let head = &damaged.head;
     let payload: Option<Vec<u8>> = connection
         .prepare_cached(PAYLOAD)?
         .query_row((id, integer(head.first)), |row| row.get(0))
         .optional()?;
     let payload = payload.ok_or_else(|| head.corrupt("it is gone"))?;
-    let hashes = head.rebuilt_event_hashes(&payload, damaged.payload_checksum)?;
-    let before = log::holding(connection, id, head.first.saturating_sub(1))?;
-    let before = before.map(|seal| seal.end()).unwrap_or_default();
-    let repaired = damaged.with_event_hashes(before, &hashes)?;
-    Ok((hashes, repaired))
+    head.rebuilt_event_hashes(&payload, damaged.payload_checksum)
 }
 
 impl SqliteStore {
@@ -157,7 +153,7 @@ impl SqliteStore {
             let walked = self.reading(|connection| {
                 let id = namespace_id(connection, partition)?;
                 each(connection, id, from, BATCHES_PER_STEP, |row| {
-                    let (seal, stored) = (seal(row)?, row.get_ref(6)?);
+                    let (seal, stored) = (seal(row)?, row.get_ref(SEAL_COLUMNS)?);
                     let stored = stored.as_blob().map_err(rusqlite::Error::from)?;
                     seal.head.event_hashes(stored, seal.event_hashes_checksum).map(drop)
                 })

@@ -12,6 +12,7 @@ use crate::storage::batch_head::BatchHead;
 use crate::storage::chain::Chain;
 use crate::storage::chain::Position;
 use crate::storage::chain::Seal;
+use crate::storage::chain::Stamp;
 use crate::storage::error::Error;
 use crate::storage::log::Appended;
 use crate::storage::log::Extent;
@@ -32,14 +33,15 @@ use engine::domain::Sequence;
 use engine::domain::Timestamp;
 
 const READ_FROM: &str =
-    "SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, chain, payload
+    "SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, stamp, chain,
+        payload
     FROM log_batches
     WHERE namespace_id = ?1 AND first_sequence >= ?2
     ORDER BY first_sequence";
 
 /// The batch that holds a sequence, or the last one before it.
 const HOLDING: &str =
-    "SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, chain
+    "SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, stamp, chain
     FROM log_batches WHERE namespace_id = ?1 AND first_sequence <= ?2
     ORDER BY first_sequence DESC LIMIT 1";
 
@@ -60,9 +62,11 @@ impl InteractionLog for SqliteStore {
     ) -> Result<LogRead, Error> {
         self.reading(|connection| {
             let namespace_id = namespace_id(connection, partition)?;
+            let revision = revision(connection, namespace_id)?;
             let found = holding(connection, namespace_id, after.sequence)?;
-            check_position(partition, after, found.map(|seal| seal.end()))?;
+            check_position(partition, after, found.as_ref(), revision)?;
             let mut reading = Reading::following(after, limit);
+            reading.is_of_revision(revision);
             read(connection, namespace_id, reading.next(), &mut reading)?;
             Ok(reading.into_read())
         })
@@ -95,8 +99,10 @@ impl InteractionLog for SqliteStore {
             if sequence == 0 {
                 return Ok(Some(Position::default()));
             }
+            let revision = revision(connection, namespace_id)?;
             let found = holding(connection, namespace_id, sequence)?;
-            Ok(found.map(|seal| seal.end()).filter(|end| end.sequence == sequence))
+            let end = found.map(|seal| seal.end(revision));
+            Ok(end.filter(|end| end.sequence == sequence))
         })
     }
 
@@ -108,7 +114,9 @@ impl InteractionLog for SqliteStore {
                     Err(Error::NoNamespace { .. }) => continue,
                     id => id?,
                 };
-                let end = newest(connection, id)?.map(|seal| seal.end()).unwrap_or_default();
+                let revision = revision(connection, id)?;
+                let newest = newest(connection, id)?;
+                let end = newest.map(|seal| seal.end(revision)).unwrap_or_default();
                 ends.push(LogEnd { partition: partition.clone(), end });
             }
             Ok(ends)
@@ -137,6 +145,14 @@ impl InteractionLog for SqliteStore {
     }
 }
 
+/// How often records of the log were replaced.
+pub fn revision(connection: &Connection, namespace_id: i64) -> Result<u64, Error> {
+    let revision = connection
+        .prepare_cached("SELECT log_revision FROM namespaces WHERE id = ?1")?
+        .query_row([namespace_id], |row| row.get(0))?;
+    natural(revision, "log_revision")
+}
+
 /// Reads the batches that begin at `start` or later until there is enough.
 fn read(
     connection: &Connection,
@@ -149,7 +165,7 @@ fn read(
     while !reading.is_full()
         && let Some(row) = rows.next()?
     {
-        let payload = row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?;
+        let payload = row.get_ref(SEAL_COLUMNS)?.as_blob().map_err(rusqlite::Error::from)?;
         reading.take(&seal(row)?, payload)?;
     }
     Ok(())
@@ -182,15 +198,19 @@ pub fn first_of_holder(
 }
 
 /// The columns `first_sequence`, `count`, `recorded_at_ms`, `payload_crc32`,
-/// `event_hashes_crc32` and `chain`.
+/// `event_hashes_crc32`, `stamp` and `chain`.
 pub fn seal(row: &Row<'_>) -> Result<Seal, Error> {
     Ok(Seal {
         head: head(row)?,
         payload_checksum: checksum(row.get(3)?),
         event_hashes_checksum: checksum(row.get(4)?),
-        chain: Chain::from_column(row.get(5)?),
+        stamp: Stamp::from_column(row.get(5)?),
+        chain: Chain::from_column(row.get(6)?),
     })
 }
+
+/// How many columns [`seal`] reads.
+pub const SEAL_COLUMNS: usize = 7;
 
 fn head(row: &Row<'_>) -> Result<BatchHead, Error> {
     Ok(BatchHead {

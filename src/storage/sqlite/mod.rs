@@ -8,6 +8,7 @@
 
 mod append;
 mod connection;
+mod erasures;
 mod event_hashes;
 mod log;
 mod migrations;
@@ -16,6 +17,7 @@ mod purge;
 mod reserve;
 mod snapshots;
 mod store;
+mod suppressed;
 mod trainings;
 
 pub use store::{SqliteOptions, SqliteStore, open};

@@ -34,6 +34,8 @@ pub fn deleted_namespaces(store: &SqliteStore) -> Result<(), Error> {
             (SELECT id FROM log_batches WHERE namespace_id = ?1 LIMIT ?2)";
         let parents = [
             "DELETE FROM trainings WHERE namespace_id = ?1",
+            "DELETE FROM erasures WHERE namespace_id = ?1",
+            "DELETE FROM suppressed_users WHERE namespace_id = ?1",
             "DELETE FROM namespaces WHERE id = ?1",
         ];
         remove(store, rows, &parents, namespace_id)?;

@@ -75,7 +75,8 @@ impl SnapshotStore for SqliteStore {
         self.reading(|connection| {
             let namespace_id = namespace_id(connection, partition)?;
             let mut statement = connection.prepare_cached(
-                "SELECT id, watermark, chain, engine_revision, taken_at_ms, parts FROM snapshots
+                "SELECT id, watermark, chain, engine_revision, taken_at_ms, parts, log_revision
+                 FROM snapshots
                  WHERE namespace_id = ?1 AND engine_revision = ?2 AND watermark <= ?3
                      AND parts IS NOT NULL
                  ORDER BY watermark DESC, id DESC",
@@ -114,14 +115,16 @@ impl SqliteStore {
         let writer = self.writer();
         let namespace_id = namespace_id(&writer.connection, partition)?;
         writer.connection.execute(
-            "INSERT INTO snapshots (namespace_id, watermark, chain, engine_revision, taken_at_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO snapshots
+                 (namespace_id, watermark, chain, engine_revision, taken_at_ms, log_revision)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
                 namespace_id,
                 integer(header.position.sequence),
                 header.position.chain.to_column(),
                 header.engine_revision,
                 header.taken_at.as_millis(),
+                integer(header.position.revision),
             ],
         )?;
         Ok(writer.connection.last_insert_rowid())
@@ -182,6 +185,7 @@ fn load(connection: &Connection, row: &Row<'_>, passed_over: usize) -> Result<Sn
         position: Position {
             sequence: natural(row.get(1)?, "watermark")?,
             chain: Chain::from_column(row.get(2)?),
+            revision: natural(row.get(6)?, "log_revision")?,
         },
         engine_revision: natural(row.get(3)?, "engine_revision")?,
         taken_at: Timestamp::from_millis(row.get(4)?),

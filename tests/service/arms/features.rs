@@ -50,6 +50,7 @@ async fn a_new_arm_is_chosen_by_its_features_in_the_context() {
             context: numbers(&[minutes]),
             features: features(&[(&names[0], 90.0), (&names[1], 2_400.0)]),
             min_watermark: sequence,
+            decision_id: format!("round-{round}"),
             ..request("video", &[&names[0], &names[1]])
         };
         let answer = select(&api, asked).await;

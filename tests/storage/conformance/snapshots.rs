@@ -7,7 +7,7 @@ use super::*;
 
 pub fn snapshot(watermark: Sequence, engine_revision: u32) -> Snapshot {
     let chain = personalization::storage::Chain::from_bytes((watermark + 7).to_le_bytes());
-    let position = Position { sequence: watermark, chain };
+    let position = Position { sequence: watermark, chain, revision: 3 };
     Snapshot {
         header: SnapshotHeader { position, engine_revision, taken_at: NOW },
         sections: vec![

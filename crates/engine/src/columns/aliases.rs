@@ -35,6 +35,9 @@ const EVICTED_ONE_IN: usize = 16;
 pub struct UserKey(u64);
 
 impl UserKey {
+    /// Of no user: what a user left who was erased.
+    pub const NOBODY: Self = Self(u64::MAX);
+
     pub const fn get(self) -> u64 {
         self.0
     }
@@ -124,6 +127,11 @@ impl Aliases {
         aliases.push(Alias { id: from.into(), since: sequence });
         self.add(&user, aliases);
         self.evict(budget);
+    }
+
+    /// Forgets the aliases of a user: each of these ids is a new user again.
+    pub fn forget(&mut self, user: &str) {
+        self.take(user);
     }
 
     /// The aliases of a user, which is none of theirs any more.

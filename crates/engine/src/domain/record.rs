@@ -44,6 +44,11 @@ pub enum Record {
     UserExposed(Exposure),
     /// Computed from earlier records by the process that leads the namespace.
     Backfilled(BackfillChunk),
+    /// A user asked to be forgotten: out of the state from here on. It is itself replaced
+    /// when the records of the user are.
+    UserErased(UserId),
+    /// In place of a record of a user who was erased: it keeps the sequence, and says nothing.
+    Placeholder,
 }
 
 impl Record {
@@ -64,8 +69,34 @@ impl Record {
             | Self::UsersMerged { .. }
             | Self::ExperimentChanged(_)
             | Self::UserExposed(_)
-            | Self::Backfilled(_) => None,
+            | Self::Backfilled(_)
+            | Self::UserErased(_)
+            | Self::Placeholder => None,
         }
+    }
+
+    /// The users that the record is about, by the ids that it names them by.
+    pub fn user_ids(&self) -> impl Iterator<Item = &UserId> {
+        let (one, other) = match self {
+            Self::Interaction(interaction) => (Some(&interaction.user_id), None),
+            Self::Decision(decision) => (Some(&decision.user_id), None),
+            Self::UserUpdated(update) => (Some(&update.user_id), None),
+            Self::UsersMerged { from, into } => (Some(from), Some(into)),
+            Self::UserExposed(exposure) => (Some(&exposure.user_id), None),
+            Self::UserErased(user_id) => (Some(user_id), None),
+            Self::ItemUpserted(_)
+            | Self::ItemPatched(_)
+            | Self::ItemDeleted(_)
+            | Self::SettingsSet(_)
+            | Self::ModelPublished(_)
+            | Self::ArmSelected(_)
+            | Self::ArmRewarded(_)
+            | Self::TakeoverChanged(_)
+            | Self::ExperimentChanged(_)
+            | Self::Backfilled(_)
+            | Self::Placeholder => (None, None),
+        };
+        one.into_iter().chain(other)
     }
 }
 

@@ -68,6 +68,8 @@ impl Record {
                 exposure.user_id.as_str().len() + size_of_val(&*exposure.assignments)
             }
             Self::Backfilled(chunk) => size_of_val(&*chunk.values),
+            Self::UserErased(user_id) => user_id.as_str().len(),
+            Self::Placeholder => 0,
         };
         size_of::<Self>() + heap
     }

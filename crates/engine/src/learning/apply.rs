@@ -33,6 +33,8 @@ pub enum Effect {
     TakeoverWindowNotHeld(WindowNotHeld),
     /// An experiment has stopped by itself.
     ExperimentStopped { key: Key, cause: StopCause },
+    /// A user was erased: the log is to be rewritten without the user.
+    UserErased,
 }
 
 /// Records that are not the next of this log; applying must stop at them.
@@ -113,6 +115,11 @@ impl Engine {
             }
             Record::UserExposed(exposure) => self.expose_by(exposure, at),
             Record::Backfilled(chunk) => self.backfill(chunk),
+            Record::UserErased(user_id) => {
+                self.erase_user(user_id.as_str());
+                effects.push(Effect::UserErased);
+            }
+            Record::Placeholder => {}
         }
     }
 }

@@ -51,7 +51,11 @@ impl Engine {
 
     /// Takes a user out of the state, without what refers to something forgotten. Of one who is
     /// not known, decisions of the window may say what was shown.
-    fn take_user(&mut self, user_id: &str, key: UserKey) -> (Arc<User>, Arc<Impressions>) {
+    pub(super) fn take_user(
+        &mut self,
+        user_id: &str,
+        key: UserKey,
+    ) -> (Arc<User>, Arc<Impressions>) {
         let view = &mut self.view;
         let Some(user) = view.users.find(user_id) else {
             let shown: Vec<&Arc<PendingDecision>> = view.decisions_for(key).collect();
@@ -71,7 +75,7 @@ impl Engine {
 
 impl View {
     /// Decisions for one user are those of another from now on, in one chain.
-    fn move_decisions(&mut self, from: UserKey, into: UserKey) {
+    pub(super) fn move_decisions(&mut self, from: UserKey, into: UserKey) {
         let numbers = |user| self.decisions_for(user).map(|decision| decision.number);
         let Some(newest) = numbers(from).next() else {
             return;

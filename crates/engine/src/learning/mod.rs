@@ -6,6 +6,7 @@ mod catalogue;
 pub mod cold_items;
 mod decisions;
 mod divided_lists;
+mod erasing;
 mod experiments;
 mod forgetting;
 mod interaction;

@@ -45,16 +45,17 @@ fn admitted(
     if published.trained_at >= sequence {
         return Err(ModelFault::TrainedAhead);
     }
-    let publication = Publication::decode(&published.encoded)?;
+    let mut publication = Publication::decode(&published.encoded)?;
     let indices = indices_of(view, &publication.items);
     let known = indices.iter().flatten().count();
     if publication.began != view.began || known * KNOWN_ONE_IN < indices.len() {
         return Err(ModelFault::OtherLog);
     }
-    let origin = &publication.origin;
-    if origin.positives > view.counts.positives || origin.trained_until > view.clock {
-        return Err(ModelFault::Number("origin"));
-    }
+    // Users who were erased since have taken their evidence with them.
+    let origin = &mut publication.origin;
+    origin.positives = origin.positives.min(view.counts.positives);
+    origin.searched_positives = origin.searched_positives.min(origin.positives);
+    origin.trained_until = origin.trained_until.min(view.clock);
     Ok((publication, indices))
 }
 

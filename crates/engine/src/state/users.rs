@@ -184,6 +184,11 @@ impl UserStore {
         self.aliases.merge(from, into, sequence, limits::MERGED_IDS_BYTES);
     }
 
+    /// Forgets the aliases of a user who is erased.
+    pub fn forget_aliases(&mut self, user: &str) {
+        self.aliases.forget(user);
+    }
+
     /// Derives what is not in snapshots; `false` where the columns do not fit together.
     pub fn derive(&mut self) -> bool {
         self.ids.derive_free(|_| false);

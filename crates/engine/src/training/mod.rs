@@ -180,6 +180,7 @@ fn decide(
         report(progress)
     };
     let trial = watched(watch, Part::Search, || tried(view, holdout, heard, told))?;
+    refuse_worse(effort, told)?;
     told.chosen = Some(trial.configuration);
     let weighing = &trial.configuration.weighing;
     let set = trial::training_set(columns.len(), &holdout.rows(weighing));
@@ -254,7 +255,7 @@ fn asked(settings: &Settings) -> Hyperparameters {
     }
 }
 
-/// The trial that is trained on, after it passed the gate.
+/// The trial that is trained on, with what the gate says of it.
 fn tried(
     view: &View,
     holdout: &Holdout<'_>,
@@ -277,11 +278,19 @@ fn tried(
     told.judgement = gate::judge(view, holdout, &best, &mut |progress| {
         report(TrainingProgress { trial, trials: trial, ..progress })
     });
+    Ok(best)
+}
+
+/// # Errors
+/// `NotBetter` where the gate refuses the trial, unless the serving model must go.
+fn refuse_worse(effort: Effort, told: &TrainingReport) -> Result<(), TrainingError> {
     match told.judgement {
-        Some(Judgement { candidate, serving, is_refused: true, .. }) => {
+        Some(Judgement { candidate, serving, is_refused: true, .. })
+            if effort != Effort::Replace =>
+        {
             Err(TrainingError::NotBetter { candidate, serving })
         }
-        _ => Ok(best),
+        _ => Ok(()),
     }
 }
 

@@ -14,6 +14,9 @@ pub enum Effort {
     WhenDue,
     /// A search, where there are enough data for one.
     Search,
+    /// As when due, but the serving model is replaced whatever the gate says: a user who was erased
+    /// is in it.
+    Replace,
 }
 
 /// What a training is busy with.

@@ -16,6 +16,7 @@ use crate::service::Stores;
 use crate::storage::AppendOutcome;
 use crate::storage::Appended;
 use crate::storage::Chain;
+use crate::storage::Erasures;
 use crate::storage::Error;
 use crate::storage::Extent;
 use crate::storage::Fence;
@@ -33,16 +34,20 @@ use crate::storage::NamespaceStore;
 use crate::storage::Partition;
 use crate::storage::Position;
 use crate::storage::ReadLimit;
+use crate::storage::Replaced;
 use crate::storage::ReportedTraining;
 use crate::storage::Snapshot;
 use crate::storage::SnapshotHeader;
 use crate::storage::SnapshotStore;
+use crate::storage::StoredErasure;
 use crate::storage::Trainings;
 use engine::domain::LogRecord;
 use engine::domain::NamespaceName;
+use engine::domain::Record;
 use engine::domain::Sequence;
 use engine::domain::Settings;
 use engine::domain::Timestamp;
+use engine::domain::UserId;
 
 #[derive(Debug, Clone)]
 struct Batch {
@@ -129,7 +134,8 @@ impl World {
             snapshots: process.clone(),
             namespaces: process.clone(),
             leases: process.clone(),
-            trainings: process,
+            trainings: process.clone(),
+            erasures: process,
             projection: None,
             feed: None,
             cache: Arc::new(MemoryCache::new(100, 1 << 20)),
@@ -171,7 +177,11 @@ impl Process {
             .collect();
         let log_end = before + records.len() as u64;
         let chain = self.world.chains.fetch_add(1, Ordering::Relaxed) + 1;
-        let end = Position { sequence: log_end, chain: Chain::from_bytes(chain.to_le_bytes()) };
+        let end = Position {
+            sequence: log_end,
+            chain: Chain::from_bytes(chain.to_le_bytes()),
+            revision: 0,
+        };
         let outcomes =
             records.iter().map(|record| AppendOutcome::Accepted(record.sequence)).collect();
         life.batches.push(Batch { records, end });
@@ -415,5 +425,60 @@ impl Trainings for Process {
             *requested |= id == training_id;
         }
         Ok(())
+    }
+}
+
+/// Nobody is erased here.
+impl Erasures for Process {
+    fn begin(
+        &self,
+        _partition: &Partition,
+        _erasure: &StoredErasure,
+        _now: Timestamp,
+        _until: Timestamp,
+    ) -> Result<StoredErasure, Error> {
+        unreachable!("nobody is erased")
+    }
+
+    fn erasure(&self, _partition: &Partition, _id: &str) -> Result<Option<StoredErasure>, Error> {
+        Ok(None)
+    }
+
+    fn unfinished(
+        &self,
+        _partition: &Partition,
+        _count: usize,
+    ) -> Result<Vec<StoredErasure>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn report(
+        &self,
+        _partition: &Partition,
+        _before: &StoredErasure,
+        _after: &StoredErasure,
+    ) -> Result<bool, Error> {
+        unreachable!("nobody is erased")
+    }
+
+    fn readmit(&self, _partition: &Partition, _user_id: &UserId) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    fn replace(
+        &self,
+        _partition: &Partition,
+        _after: Sequence,
+        _is_erased: &dyn Fn(&Record) -> bool,
+    ) -> Result<Replaced, Error> {
+        unreachable!("nobody is erased")
+    }
+
+    fn raise_revision(&self, _partition: &Partition) -> Result<bool, Error> {
+        unreachable!("nobody is erased")
+    }
+
+    fn scrub(&self) -> Result<(), Error> {
+        unreachable!("nobody is erased")
     }
 }

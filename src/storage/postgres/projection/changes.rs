@@ -132,14 +132,16 @@ impl<'a> Changes<'a> {
             }
             Record::SettingsSet(change) => self.settings.push((position, change)),
             Record::ModelPublished(model) => self.models.push((position, model)),
-            // Arms, takeovers and experiments have no tables; a merge is made row by row.
+            // Arms, takeovers and experiments have no tables; merges and erasures change rows.
             Record::ArmSelected(_)
             | Record::ArmRewarded(_)
             | Record::TakeoverChanged(_)
             | Record::UsersMerged { .. }
             | Record::ExperimentChanged(_)
             | Record::UserExposed(_)
-            | Record::Backfilled(_) => {}
+            | Record::Backfilled(_)
+            | Record::UserErased(_)
+            | Record::Placeholder => {}
         }
     }
 

@@ -37,6 +37,7 @@ use engine::domain::LogRecord;
 use engine::domain::Record;
 use engine::domain::Sequence;
 use engine::domain::Timestamp;
+use engine::domain::UserId;
 
 /// Records of one transaction at most.
 const RECORDS_MAX: usize = 10_000;
@@ -78,6 +79,14 @@ impl Projection for PostgresStore {
                 return Ok(forgotten);
             }
         }
+    }
+
+    fn forget_users(&self, partition: &Partition, user_ids: &[UserId]) -> Result<(), Error> {
+        let forget = async |client: &mut Client| {
+            removal::forget_some_of_users(client, partition, user_ids).await
+        };
+        while self.sessions.run(forget)? {}
+        Ok(())
     }
 
     fn clear(&self, partition: &Partition) -> Result<(), Error> {

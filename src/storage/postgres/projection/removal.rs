@@ -6,11 +6,13 @@ use deadpool_postgres::Transaction;
 
 use super::embeddings;
 use super::position::Position;
+use super::text::storable;
 use super::time::system_time;
 use crate::storage::error::Error;
 use crate::storage::partition::Partition;
 use crate::storage::postgres::store::namespace_id;
 use engine::domain::Timestamp;
+use engine::domain::UserId;
 
 /// Rows removed by one statement: a fraction of a second, whatever they hold.
 const ROWS_PER_STEP: i64 = 5_000;
@@ -69,6 +71,31 @@ pub async fn forget_some_decisions(
             ) AS first
         )";
     Ok(client.execute(delete, &[&id, &system_time(before), &ROWS_PER_STEP]).await?)
+}
+
+/// Removes some of the rows of users; returns whether there may be more.
+pub async fn forget_some_of_users(
+    client: &mut Client,
+    partition: &Partition,
+    user_ids: &[UserId],
+) -> Result<bool, Error> {
+    let id = namespace_id(client, partition).await?;
+    let ids: Vec<_> = user_ids.iter().map(|user_id| storable(user_id.as_str())).collect();
+    for table in ["interactions", "decisions"] {
+        let delete = format!(
+            "DELETE FROM {table} WHERE namespace_id = $1 AND user_id = ANY ($2) AND sequence IN (
+                SELECT sequence FROM {table} WHERE namespace_id = $1 AND user_id = ANY ($2) LIMIT $3
+            )"
+        );
+        if client.execute(&delete, &[&id, &ids, &ROWS_PER_STEP]).await? > 0 {
+            return Ok(true);
+        }
+    }
+    for table in ["profiles", "user_aliases"] {
+        let delete = format!("DELETE FROM {table} WHERE namespace_id = $1 AND user_id = ANY ($2)");
+        client.execute(&delete, &[&id, &ids]).await?;
+    }
+    Ok(false)
 }
 
 /// Returns whether there may be more.

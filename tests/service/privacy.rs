@@ -1,0 +1,4 @@
+//! The rights of a person over what is held about them.
+
+pub mod erase;
+mod kills;
