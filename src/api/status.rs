@@ -109,6 +109,14 @@ fn status(error: Error) -> Status {
             let metadata = [("positive_interactions", found.to_string())];
             explained(Code::FailedPrecondition, &message, "TOO_LITTLE_DATA", metadata)
         }
+        Error::Budget(budget) => {
+            let (asked, left) = (budget.asked.value().to_string(), budget.left.value().to_string());
+            let metadata = [("asked", asked), ("left", left)];
+            explained(Code::FailedPrecondition, &message, "PRIVACY_BUDGET_SPENT", metadata)
+        }
+        Error::TooMuchToCount { .. } => {
+            explained(Code::ResourceExhausted, &message, "TOO_MUCH_TO_COUNT", [])
+        }
         // What ends a training later is in its report.
         Error::Training(_) => status(Error::internal(&message)),
         Error::NothingToEvaluate { decisions: n } => no_use(n, &message, "NOTHING_TO_EVALUATE"),

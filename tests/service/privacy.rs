@@ -1,4 +1,5 @@
 //! The rights of a person over what is held about them.
 
+pub mod aggregates;
 pub mod erase;
 mod kills;

@@ -2,6 +2,7 @@
 //! calls them all from tests of its own.
 
 mod appends;
+mod budgets;
 mod chains;
 mod lives;
 mod reads;
@@ -9,6 +10,7 @@ mod snapshots;
 mod trainings;
 
 pub use appends::*;
+pub use budgets::*;
 pub use chains::*;
 pub use lives::*;
 pub use reads::*;

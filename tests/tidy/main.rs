@@ -36,7 +36,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     // Never what learns: a snapshot is a header and opaque sections.
     ("storage", &["engine::domain", "config", "telemetry"], &["tonic", "prost"]),
     // The traits of storage and no backend: `cli/stores.rs` chooses.
-    ("service", &["engine", "storage::*", "telemetry", "config"],
+    ("service", &["privacy", "engine", "storage::*", "telemetry", "config"],
         &["tonic", "prost", "rusqlite", "tokio_postgres", "deadpool_postgres", "fred",
           "storage::sqlite", "storage::postgres", "storage::redis", "storage::memory"]),
     ("proto", &[], DATABASES),

@@ -35,8 +35,8 @@ pub fn parse_timestamp(text: &str) -> Result<Timestamp, String> {
 /// As ISO 8601 in UTC with milliseconds, as [`parse_timestamp`] reads it.
 pub fn format_timestamp(at: Timestamp) -> String {
     let millis = at.as_millis();
-    let (days, rest) = (millis.div_euclid(Timestamp::DAY_MS), millis.rem_euclid(Timestamp::DAY_MS));
-    let (year, month, day) = date_of(days);
+    let rest = millis.rem_euclid(Timestamp::DAY_MS);
+    let (year, month, day) = at.date();
     let (minutes, millis) = (rest / MINUTE_MS, rest % MINUTE_MS);
     format!(
         "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
@@ -45,19 +45,6 @@ pub fn format_timestamp(at: Timestamp) -> String {
         millis / 1_000,
         millis % 1_000
     )
-}
-
-/// The inverse of [`days_since_1970`].
-fn date_of(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 /// Such as `2010-10-19`, `2010/10/19 23:55`, `2010-10-19T23:55:27.5+02:00`.

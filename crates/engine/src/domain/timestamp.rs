@@ -52,6 +52,19 @@ impl Timestamp {
         Some(Self(days * Self::DAY_MS + millis)).filter(|time| time.0 >= 0)
     }
 
+    /// Year, month and day in UTC.
+    pub fn date(self) -> (i64, i64, i64) {
+        let shifted = self.0.div_euclid(Self::DAY_MS) + BEFORE_1970;
+        let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+    }
+
     /// Day of the week (0 is Monday) and hour of the day (0..24) at an offset
     /// from UTC in minutes.
     pub fn day_and_hour(self, utc_offset_minutes: i32) -> (u8, u8) {
@@ -63,10 +76,12 @@ impl Timestamp {
     }
 }
 
+/// Days of the calendar before 1970, counted from 1 March of the year 0.
+const BEFORE_1970: i64 = 719_468;
+
 /// Of `2024-05-01`. Days from a civil date by counting from 1 March, so that the leap
 /// day is the last of its year.
 fn days_since_1970(date: &str) -> Option<i64> {
-    const BEFORE_1970: i64 = 719_468;
     let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let length = match month {
