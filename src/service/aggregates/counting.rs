@@ -111,8 +111,8 @@ impl Counter<'_> {
             return;
         }
         let most = self.query.max_groups_per_user as usize;
-        let kept = share.users.entry(user).or_default();
         self.groups.each_of(self.view, interaction, |group| {
+            let kept = share.users.entry(user).or_default();
             if let Some((_, times)) = kept.iter_mut().find(|(one, _)| *one == group) {
                 *times = times.saturating_add(1);
                 return;
