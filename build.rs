@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 
 const ROOT: &str = "proto";
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "personalization/v1/vocabulary.proto",
     "personalization/v1/user.proto",
     "personalization/v1/personalization.proto",
@@ -24,6 +24,7 @@ const FILES: [&str; 13] = [
     "personalization/v1/experiment_results.proto",
     "personalization/v1/experiment.proto",
     "personalization/v1/privacy.proto",
+    "personalization/v1/aggregates.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -142,6 +142,30 @@ CREATE TABLE suppressed_users (
     PRIMARY KEY (namespace_id, user_hash)
 );
 
+-- What was spent of privacy budgets. Rows stay when their period has ended. Nothing in them names a user.
+CREATE TABLE privacy_spendings (
+    -- The partition whose users are counted.
+    namespace_id bigint NOT NULL REFERENCES namespaces (id),
+    -- Random.
+    spending_id text COLLATE "C" NOT NULL,
+    -- When, milliseconds since 1970-01-01T00:00:00Z, by the clock of the server.
+    spent_at_ms bigint NOT NULL,
+    -- Who asked, as the call says.
+    analyst text NOT NULL,
+    -- What was asked: JSON (src/service/aggregates/query.rs). As text: the same query is the same text.
+    query text COLLATE "C" NOT NULL,
+    -- What it costs, in billionths of rho.
+    nano_rho bigint NOT NULL,
+    -- The end of the log when it was spent, and the chain there (log_batches.chain).
+    log_end bigint NOT NULL,
+    log_chain bigint NOT NULL,
+    -- What was released: JSON, as text. NULL while nothing is, and once the period has ended.
+    answer text,
+    PRIMARY KEY (namespace_id, spending_id)
+);
+
+CREATE INDEX privacy_spendings_by_time ON privacy_spendings (namespace_id, spent_at_ms);
+
 -- Who has which duty. A process says that it lives in one row, whatever it holds; what a
 -- silent one holds is free to be taken.
 

@@ -145,3 +145,27 @@ CREATE TABLE suppressed_users (
     until_ms INTEGER NOT NULL,
     PRIMARY KEY (namespace_id, user_hash)
 ) STRICT, WITHOUT ROWID;
+
+-- What was spent of privacy budgets. Rows stay when their period has ended. Nothing in them names a user.
+CREATE TABLE privacy_spendings (
+    -- The partition whose users are counted.
+    namespace_id INTEGER NOT NULL REFERENCES namespaces (id),
+    -- Random.
+    spending_id TEXT NOT NULL,
+    -- When, milliseconds since 1970-01-01T00:00:00Z, by the clock of the server.
+    spent_at_ms INTEGER NOT NULL,
+    -- Who asked, as the call says.
+    analyst TEXT NOT NULL,
+    -- What was asked: JSON (src/service/aggregates/query.rs). The same query is the same text.
+    query TEXT NOT NULL,
+    -- What it costs, in billionths of rho.
+    nano_rho INTEGER NOT NULL,
+    -- The end of the log when it was spent, and the chain there (log_batches.chain).
+    log_end INTEGER NOT NULL,
+    log_chain INTEGER NOT NULL,
+    -- What was released: JSON. NULL while nothing is, and once the period has ended.
+    answer TEXT,
+    PRIMARY KEY (namespace_id, spending_id)
+) STRICT;
+
+CREATE INDEX privacy_spendings_by_time ON privacy_spendings (namespace_id, spent_at_ms);

@@ -7,6 +7,7 @@
 
 mod admin;
 mod admission;
+mod aggregates;
 mod answers;
 mod assigning;
 mod bandit;
@@ -31,6 +32,7 @@ mod takeover;
 mod trainings;
 
 pub use admin::AdminApi;
+pub use aggregates::AggregateApi;
 pub use bandit::BanditApi;
 pub use call_rejection::CallRejection;
 pub use catalog::CatalogApi;

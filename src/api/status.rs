@@ -109,17 +109,17 @@ fn status(error: Error) -> Status {
             let metadata = [("positive_interactions", found.to_string())];
             explained(Code::FailedPrecondition, &message, "TOO_LITTLE_DATA", metadata)
         }
+        Error::Budget(it) => budget_spent(it.asked.value(), it.left.value(), &message),
+        Error::TooMuchToCount { .. } => {
+            explained(Code::ResourceExhausted, &message, "TOO_MUCH_TO_COUNT", [])
+        }
         // What ends a training later is in its report.
         Error::Training(_) => status(Error::internal(&message)),
         Error::NothingToEvaluate { decisions: n } => no_use(n, &message, "NOTHING_TO_EVALUATE"),
         Error::NothingToRehearse { decisions: n, .. } => no_use(n, &message, "NOTHING_TO_REHEARSE"),
         Error::WindowNotHeld(not_held) => window_not_held(&not_held, &message),
-        Error::Overloaded(_) => {
-            retried(Code::ResourceExhausted, &message, "OVERLOADED", OVERLOAD_DELAY)
-        }
-        Error::RateLimited { .. } => {
-            retried(Code::ResourceExhausted, &message, "RATE_LIMITED", OVERLOAD_DELAY)
-        }
+        Error::Overloaded(_) => overloaded(&message, "OVERLOADED"),
+        Error::RateLimited { .. } => overloaded(&message, "RATE_LIMITED"),
         Error::Opening { .. } => {
             retried(Code::Unavailable, &message, "NAMESPACE_OPENING", OPENING_DELAY)
         }
@@ -138,6 +138,15 @@ fn status(error: Error) -> Status {
 fn no_use(decisions: u64, message: &str, reason: &str) -> Status {
     let metadata = [("decisions", decisions.to_string())];
     explained(Code::FailedPrecondition, message, reason, metadata)
+}
+
+fn budget_spent(asked: f64, left: f64, message: &str) -> Status {
+    let metadata = [("asked", asked.to_string()), ("left", left.to_string())];
+    explained(Code::FailedPrecondition, message, "PRIVACY_BUDGET_SPENT", metadata)
+}
+
+fn overloaded(message: &str, reason: &str) -> Status {
+    retried(Code::ResourceExhausted, message, reason, OVERLOAD_DELAY)
 }
 
 /// The status of what is wrong with an experiment as a whole.

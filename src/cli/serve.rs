@@ -19,6 +19,7 @@ use crate::service;
 use crate::service::Detail;
 use crate::service::EmbeddingModel;
 use crate::service::Options;
+use crate::service::PrivacySettings;
 use crate::service::RateLimits;
 use crate::service::Service;
 use crate::service::SystemClock;
@@ -82,6 +83,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         },
         decision_retention_days: config.stores.decision_retention_days,
         suppression_days: config.suppression_days,
+        privacy: privacy_settings(&config)?,
         embedding_model: embedding_model(&config)?,
     };
     let mut observed = redis.as_ref().map(stores::redis_metrics).unwrap_or_default();
@@ -125,6 +127,12 @@ fn edge(config: &ServeConfig) -> server::Options {
         request_timeout: Duration::from_secs(config.edge.request_seconds),
         shutdown_timeout: Duration::from_secs(config.shutdown_seconds),
     }
+}
+
+fn privacy_settings(config: &ServeConfig) -> Result<PrivacySettings, Failure> {
+    let privacy = &config.privacy;
+    let (epsilon, delta) = (privacy.privacy_epsilon, privacy.privacy_delta);
+    Ok(PrivacySettings::new(epsilon, delta, privacy.privacy_period_days)?)
 }
 
 /// Loads the model that makes embeddings, if there is to be one.

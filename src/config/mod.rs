@@ -4,6 +4,7 @@
 
 mod arms;
 mod edge;
+mod privacy;
 mod ranker;
 mod rules;
 mod serve;

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use super::arms::ArmsConfig;
 use super::edge::EdgeConfig;
+use super::privacy::PrivacyConfig;
 use super::ranker::RankerConfig;
 use super::rules::RulesConfig;
 use super::stores::StoreConfig;
@@ -128,6 +129,9 @@ pub struct ServeConfig {
     #[arg(long, env = "SUPPRESSION_DAYS", default_value_t = 90,
           value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub suppression_days: u32,
+
+    #[command(flatten)]
+    pub privacy: PrivacyConfig,
 
     /// Directory of a sentence-transformer that makes the embeddings of items that come
     /// without one; its vectors must be as long as CONTENT_EMBEDDING_DIM. Needs a build

@@ -17,7 +17,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::service::StoreHealth;
 
-const ANSWERING: [&str; 8] = [
+const ANSWERING: [&str; 9] = [
     "",
     "personalization.v1.PersonalizationService",
     "personalization.v1.CatalogService",
@@ -26,6 +26,7 @@ const ANSWERING: [&str; 8] = [
     "personalization.v1.ExperimentService",
     "personalization.v1.AdminService",
     "personalization.v1.PrivacyService",
+    "personalization.v1.AggregateService",
 ];
 const RECORDING: [&str; 3] = [
     "personalization.v1.PersonalizationService/RecordInteractions",

@@ -46,6 +46,7 @@ use health::Health;
 use methods::Methods;
 
 use crate::api::AdminApi;
+use crate::api::AggregateApi;
 use crate::api::BanditApi;
 use crate::api::CatalogApi;
 use crate::api::ExperimentApi;
@@ -55,6 +56,7 @@ use crate::api::PrivacyApi;
 use crate::api::TakeoverApi;
 use crate::proto::DESCRIPTORS;
 use crate::proto::admin_service_server::AdminServiceServer;
+use crate::proto::aggregate_service_server::AggregateServiceServer;
 use crate::proto::bandit_service_server::BanditServiceServer;
 use crate::proto::catalog_service_server::CatalogServiceServer;
 use crate::proto::experiment_service_server::ExperimentServiceServer;
@@ -232,6 +234,7 @@ fn routes(service: &Service) -> Routes {
         .add_service(TakeoverServiceServer::new(TakeoverApi::new(service.clone())))
         .add_service(ExperimentServiceServer::new(ExperimentApi::new(service.clone())))
         .add_service(PrivacyServiceServer::new(PrivacyApi::new(service.clone())))
+        .add_service(AggregateServiceServer::new(AggregateApi::new(service.clone())))
         .add_service(AdminServiceServer::new(AdminApi::new(service.clone())))
 }
 

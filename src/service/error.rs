@@ -14,6 +14,7 @@ use engine::domain::Sequence;
 use engine::domain::UserId;
 use engine::domain::Violation;
 use engine::domain::limits;
+use privacy::budget::Exhausted;
 
 /// How far an opening is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -92,6 +93,12 @@ pub enum Error {
          credit_megabytes or lower reward_window", .0.window_seconds, .0.held_seconds
     )]
     WindowNotHeld(WindowNotHeld),
+    /// Too little of the privacy budget is left.
+    #[error(transparent)]
+    Budget(#[from] Exhausted),
+    /// More than one count may take.
+    #[error("there are {found} {what}; at most {most} are counted at once")]
+    TooMuchToCount { what: &'static str, found: u64, most: u64 },
     #[error(transparent)]
     Training(#[from] TrainingError),
     /// Work is refused for now; the same call may be sent again.

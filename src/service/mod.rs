@@ -7,6 +7,7 @@
 //! - Nothing is acknowledged before it is durable.
 
 mod absence;
+mod aggregates;
 mod arms;
 mod blocking;
 mod clock;
@@ -70,6 +71,10 @@ use user_contexts::ContextCache;
 use workers::Workers;
 
 pub use absence::{Absence, Alteration, Cause, Gap, Suggestion};
+pub use aggregates::{
+    AggregateQuery, Aggregates, GroupBy, NoisyCount, PrivacyLedger, PrivacySettings,
+    PrivacySpending, Released,
+};
 pub use arms::{RewardedArm, SelectArmCall, SelectedArm};
 pub use blocking::{Deadline, Expiry, Reads, run_blocking};
 pub use clock::{Clock, SystemClock};
@@ -106,6 +111,7 @@ pub use settings_change::InForce;
 pub use store_health::{StoreHealth, StoreMonitor};
 pub use trainings::{Training, TrainingFailure, TrainingStage, TrainingState, TrainingStep};
 
+use crate::storage::Budgets;
 use crate::storage::Cache;
 use crate::storage::Erasures;
 use crate::storage::InteractionLog;
@@ -133,6 +139,7 @@ pub struct Stores {
     pub leases: Arc<dyn Leases>,
     pub trainings: Arc<dyn Trainings>,
     pub erasures: Arc<dyn Erasures>,
+    pub budgets: Arc<dyn Budgets>,
     /// Relational tables behind the log, where the store has them.
     pub projection: Option<Arc<dyn Projection>>,
     /// What carries the end of a shared log sooner than asking for it.
@@ -167,6 +174,8 @@ pub struct Options {
     pub decision_retention_days: u32,
     /// Days for which records of a user who was erased are dropped when they arrive.
     pub suppression_days: u32,
+    /// What may be released about users.
+    pub privacy: PrivacySettings,
     /// What makes embeddings of items that come without one.
     pub embedding_model: Option<Arc<EmbeddingModel>>,
 }
@@ -188,6 +197,7 @@ pub struct Service {
     pub decision_detail: Detail,
     decision_retention_days: u32,
     suppression_days: u32,
+    pub privacy: PrivacySettings,
     /// One evaluation at a time: each takes tens of megabytes and a core.
     evaluations: Arc<Semaphore>,
     /// One rehearsal at a time, for the same reason.
@@ -196,6 +206,8 @@ pub struct Service {
     explanations: Arc<Semaphore>,
     /// One export of a user at a time: each reads the whole log.
     exports: Arc<Semaphore>,
+    /// One count of users at a time.
+    aggregations: Arc<Semaphore>,
     /// What answers rankings and reads, apart from the threads that serve the other calls.
     pub reads: Reads,
     /// Cancelled when no new work is to be taken.
@@ -252,10 +264,12 @@ pub fn start(
         decision_detail: options.decision_detail,
         decision_retention_days: options.decision_retention_days,
         suppression_days: options.suppression_days,
+        privacy: options.privacy,
         evaluations: Arc::new(Semaphore::new(1)),
         rehearsals: Arc::new(Semaphore::new(1)),
         explanations: Arc::new(Semaphore::new(1)),
         exports: Arc::new(Semaphore::new(1)),
+        aggregations: Arc::new(Semaphore::new(1)),
         ready_lag_records: options.ready_lag_records,
         namespaces: Arc::new(Namespaces::new(Surroundings {
             stores,

@@ -6,6 +6,7 @@
 
 mod batch;
 mod batch_head;
+mod budgets;
 mod cache;
 mod chain;
 mod codec;
@@ -29,6 +30,7 @@ mod tail;
 mod trainings;
 
 pub use batch_head::BatchHead;
+pub use budgets::{Budgets, Ledger, Release, SpendOutcome, Spending};
 pub use cache::{Cache, RateCounters};
 pub use chain::{Chain, Position, Seal, Stamp};
 pub use erasures::{Erasures, Instead, Replaced, StoredErasure};

@@ -1,5 +1,6 @@
 //! The rights of a person over what is held about them.
 
+pub mod aggregates;
 pub mod erase;
 mod export;
 mod kills;

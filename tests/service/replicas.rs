@@ -5,6 +5,7 @@
 //! - Outages and their ends are waited for, so the bounds here say "in time", not "fast";
 //!   what it took is printed.
 
+mod aggregates;
 mod agreement;
 mod arms;
 mod crashes;

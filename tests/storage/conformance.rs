@@ -2,6 +2,7 @@
 //! calls them all from tests of its own.
 
 mod appends;
+mod budgets;
 mod chains;
 mod erasures;
 mod lives;
@@ -10,6 +11,7 @@ mod snapshots;
 mod trainings;
 
 pub use appends::*;
+pub use budgets::*;
 pub use chains::*;
 pub use erasures::*;
 pub use lives::*;

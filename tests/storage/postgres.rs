@@ -196,3 +196,26 @@ fn a_database_has_an_identity_of_its_own_that_stays() {
     assert_ne!(stores[0].identity(), two.store().identity());
     assert!(stores[0].identity().len() >= 32);
 }
+
+#[test]
+fn what_is_spent_is_kept_and_never_above_the_limit() {
+    let database = Database::new();
+    conformance::what_is_spent_is_kept_and_never_above_the_limit(|| database.store());
+}
+
+#[test]
+fn answers_are_given_again_within_their_period() {
+    conformance::answers_are_given_again_within_their_period(&*Database::new().store());
+}
+
+#[test]
+fn a_ledger_is_of_one_namespace_and_goes_with_it() {
+    conformance::a_ledger_is_of_one_namespace_and_goes_with_it(&*Database::new().store());
+}
+
+#[test]
+fn spendings_at_the_same_time_by_two_processes_never_pass_the_limit() {
+    let database = Database::new();
+    let stores = [database.store(), database.store()];
+    conformance::spendings_at_the_same_time_never_pass_the_limit(&stores);
+}

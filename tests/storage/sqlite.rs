@@ -297,3 +297,28 @@ fn no_snapshot_of_a_log_in_which_records_were_replaced_since_is_kept() {
         &*Sqlite::new().try_open().unwrap(),
     );
 }
+
+#[test]
+fn what_is_spent_is_kept_and_never_above_the_limit() {
+    let sqlite = Sqlite::new();
+    conformance::what_is_spent_is_kept_and_never_above_the_limit(|| sqlite.try_open().unwrap());
+}
+
+#[test]
+fn answers_are_given_again_within_their_period() {
+    let sqlite = Sqlite::new();
+    conformance::answers_are_given_again_within_their_period(&*sqlite.try_open().unwrap());
+}
+
+#[test]
+fn a_ledger_is_of_one_namespace_and_goes_with_it() {
+    let sqlite = Sqlite::new();
+    conformance::a_ledger_is_of_one_namespace_and_goes_with_it(&*sqlite.try_open().unwrap());
+}
+
+#[test]
+fn spendings_at_the_same_time_never_pass_the_limit() {
+    let sqlite = Sqlite::new();
+    let store = sqlite.try_open().unwrap();
+    conformance::spendings_at_the_same_time_never_pass_the_limit(&[store]);
+}

@@ -21,12 +21,13 @@ use source::full;
 use source::split;
 
 /// Bottom-up: a module, what it may import beside itself (earlier ones), and what it must not use.
-/// `statistics` and `engine` are crates.
+/// `statistics`, `privacy` and `engine` are crates.
 /// `config`: all of it. `engine::*`: what its root exports. `storage::Error`: this item. The name of a
 /// crate covers its family (`tonic` and `tonic_health`).
 #[rustfmt::skip]
 const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("statistics", &[], PURE),
+    ("privacy", &["statistics"], PURE),
     ("engine::domain", &[], PURE),
     ("engine::numeric", &[], PURE),
     ("engine", &["statistics", "engine::domain", "engine::numeric"], PURE),
@@ -35,7 +36,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     // Never what learns: a snapshot is a header and opaque sections.
     ("storage", &["engine::domain", "config", "telemetry"], &["tonic", "prost"]),
     // The traits of storage and no backend: `cli/stores.rs` chooses.
-    ("service", &["engine", "storage::*", "telemetry", "config"],
+    ("service", &["privacy", "engine", "storage::*", "telemetry", "config"],
         &["tonic", "prost", "rusqlite", "tokio_postgres", "deadpool_postgres", "fred",
           "storage::sqlite", "storage::postgres", "storage::redis", "storage::memory"]),
     ("proto", &[], DATABASES),
@@ -180,7 +181,8 @@ fn imports(tree: &Tree, source: &Source) -> Vec<Finding> {
         if let Some(ban) = banned.find(|ban| covers(ban, &written) || covers(ban, &defined)) {
             return Some(format!("{layer} must not use {ban}"));
         }
-        let ours = ["engine", "personalization", "statistics"].contains(&written[0].as_str());
+        let ours =
+            ["engine", "personalization", "privacy", "statistics"].contains(&written[0].as_str());
         let free = !ours || written.starts_with(&full(layer));
         let allowed = free || may_import.iter().any(|entry| opens(entry, &written));
         (!allowed).then(|| format!("{layer} must not import {}", written.join("::")))
@@ -212,7 +214,9 @@ fn inexact_functions(_: &Tree, source: &Source) -> Vec<Finding> {
         Some("engine") => {
             "use engine::numeric::math (or a product): std's result differs by platform"
         }
-        Some("statistics") => "use statistics::special::math: std's result differs by platform",
+        Some("privacy" | "statistics") => {
+            "use statistics::special::math: std's result differs by platform"
+        }
         _ => return Vec::new(),
     };
     let is_inexact = |path: &&PathUse| {
@@ -289,7 +293,8 @@ fn odd_word(line: &str) -> Option<(&'static str, &str)> {
 
 /// What the manifest of a pure crate names, under whatever name.
 fn impure_crates(_: &Tree, source: &Source) -> Vec<Finding> {
-    let is_pure = ["crates/engine/Cargo.toml", "crates/statistics/Cargo.toml"];
+    let is_pure =
+        ["crates/engine/Cargo.toml", "crates/privacy/Cargo.toml", "crates/statistics/Cargo.toml"];
     let lines = source.text.lines().enumerate().filter(|_| is_pure.contains(&source.path.as_str()));
     let impure = lines.filter_map(|(at, line)| {
         let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c));

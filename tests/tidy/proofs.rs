@@ -44,6 +44,8 @@ const PROOFS: &[(Rule, &str, &str, &str)] = &[
     (inexact_functions, "crates/engine/src/a.rs", "fn f(x: f64) { math::exp(x).sqrt() }", ""),
     (inexact_functions, "crates/statistics/src/a.rs", "fn f(x: f64) { x.ln() }", "1: use statistics::special::math"),
     (imports, "crates/statistics/src/a.rs", "use engine::View;", "1: statistics must not import engine::View"),
+    (imports, "crates/privacy/src/a.rs", "use engine::View;", "1: privacy must not import engine::View"),
+    (inexact_functions, "crates/privacy/src/a.rs", "fn f(x: f64) { x.ln() }", "1: use statistics::special::math"),
     (impure_crates, "crates/statistics/Cargo.toml", "tokio = \"1\"", "1: must not name tokio"),
     (impure_crates, "crates/engine/Cargo.toml", "# tokio\nx = { package = \"tokio\" }", "2: must not name tokio"),
     (wording, "src/api/a.rs", "use std::fmt;", "1: start with a `//!` header"),

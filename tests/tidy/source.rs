@@ -25,6 +25,7 @@ pub struct PathUse {
 const CRATES: &[(&str, &str)] = &[
     ("personalization", "src/"),
     ("engine", "crates/engine/src/"),
+    ("privacy", "crates/privacy/src/"),
     ("statistics", "crates/statistics/src/"),
 ];
 
@@ -174,7 +175,7 @@ pub fn split(path: &str) -> Vec<String> {
 
 /// `config` is of the service's crate, `engine::domain` of the engine's.
 pub fn full(module: &str) -> Vec<String> {
-    if ["engine", "statistics"].into_iter().any(|name| module.starts_with(name)) {
+    if ["engine", "privacy", "statistics"].into_iter().any(|name| module.starts_with(name)) {
         split(module)
     } else {
         split(&format!("personalization::{module}"))

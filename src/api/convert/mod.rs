@@ -10,6 +10,7 @@
 //!
 //! Cost: linear in the message; texts and embeddings are moved, not copied.
 
+mod aggregates;
 mod arms;
 mod attributes;
 mod durations;
@@ -39,6 +40,7 @@ mod takeover;
 mod tests;
 mod user;
 
+pub use aggregates::aggregates;
 pub use arms::{GetArmSet, arm_set, arm_strategy_message, reward_arm, select_arm};
 pub use attributes::attributes;
 pub use durations::{seconds_message, watch_interval};

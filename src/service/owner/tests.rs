@@ -1,6 +1,7 @@
 //! Owners of one process and of two, on a store that a test can slow down and shorten.
 
 mod backfill;
+mod budgets;
 mod erasures;
 mod store;
 
@@ -12,6 +13,7 @@ use std::time::Instant;
 use super::super::Detail;
 use super::super::Namespace;
 use super::super::Options;
+use super::super::PrivacySettings;
 use super::super::RateLimits;
 use super::super::Running;
 use super::super::SystemClock;
@@ -44,6 +46,7 @@ fn options() -> Options {
         decision_detail: Detail::Shown,
         decision_retention_days: 0,
         suppression_days: 1,
+        privacy: PrivacySettings::new(1.0, 1e-6, 30).unwrap(),
         embedding_model: None,
     }
 }

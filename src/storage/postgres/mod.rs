@@ -8,6 +8,7 @@
 //!   `append`.
 
 mod append;
+mod budgets;
 mod column;
 mod decided;
 mod erasures;

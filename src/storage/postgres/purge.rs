@@ -31,6 +31,7 @@ const LEASES: &str = "DELETE FROM leases WHERE namespace_id = $1";
 const TRAININGS: &str = "DELETE FROM trainings WHERE namespace_id = $1";
 const ERASURES: &str = "DELETE FROM erasures WHERE namespace_id = $1";
 const SUPPRESSED: &str = "DELETE FROM suppressed_users WHERE namespace_id = $1";
+const PRIVACY_SPENDINGS: &str = "DELETE FROM privacy_spendings WHERE namespace_id = $1";
 const NAMESPACE: &str = "DELETE FROM namespaces WHERE id = $1 AND name IS NULL";
 const PARTS: &str = "DELETE FROM snapshot_parts WHERE snapshot_id = $1
     AND position IN (SELECT position FROM snapshot_parts
@@ -48,7 +49,7 @@ pub fn unfinished(sessions: &Sessions) -> Result<(), Error> {
     for id in ids(sessions, DELETED_NAMESPACES)? {
         while sessions.run(async |client| projection::remove_some(client, id).await)? {}
         // Without its lease no training is reported any more.
-        for rows in [LEASES, TRAININGS, ERASURES, SUPPRESSED] {
+        for rows in [LEASES, TRAININGS, ERASURES, SUPPRESSED, PRIVACY_SPENDINGS] {
             sessions.run(async |client| Ok(client.execute(rows, &[&id]).await?))?;
         }
         remove(sessions, BATCHES, NAMESPACE, id)?;

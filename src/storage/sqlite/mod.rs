@@ -7,6 +7,7 @@
 //! - A full disk can be started on and read.
 
 mod append;
+mod budgets;
 mod connection;
 mod erasures;
 mod event_hashes;

@@ -36,6 +36,7 @@ pub fn deleted_namespaces(store: &SqliteStore) -> Result<(), Error> {
             "DELETE FROM trainings WHERE namespace_id = ?1",
             "DELETE FROM erasures WHERE namespace_id = ?1",
             "DELETE FROM suppressed_users WHERE namespace_id = ?1",
+            "DELETE FROM privacy_spendings WHERE namespace_id = ?1",
             "DELETE FROM namespaces WHERE id = ?1",
         ];
         remove(store, rows, &parents, namespace_id)?;

@@ -54,12 +54,16 @@ impl Timestamp {
 
     /// By RFC 3339 in UTC, with milliseconds; [`Self::parse_rfc3339`] reads it.
     pub fn to_rfc3339(self) -> String {
-        let days = self.0.div_euclid(Self::DAY_MS);
         let millis = self.0.rem_euclid(Self::DAY_MS);
-        let (year, month, day) = date_of(days);
+        let (year, month, day) = self.date();
         let (seconds, millis) = (millis / 1_000, millis % 1_000);
         let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
+
+    /// Year, month and day in UTC.
+    pub fn date(self) -> (i64, i64, i64) {
+        date_of(self.0.div_euclid(Self::DAY_MS))
     }
 
     /// Day of the week (0 is Monday) and hour of the day (0..24) at an offset
@@ -73,10 +77,12 @@ impl Timestamp {
     }
 }
 
+/// Days of the calendar before 1970, counted from 1 March of the year 0.
+const BEFORE_1970: i64 = 719_468;
+
 /// Of `2024-05-01`. Days from a civil date by counting from 1 March, so that the leap
 /// day is the last of its year.
 fn days_since_1970(date: &str) -> Option<i64> {
-    const BEFORE_1970: i64 = 719_468;
     let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let length = match month {
@@ -95,7 +101,7 @@ fn days_since_1970(date: &str) -> Option<i64> {
 /// Year, month and day in the Gregorian calendar (Hinnant, "chrono-compatible low-level date
 /// algorithms").
 fn date_of(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
+    let shifted = days + BEFORE_1970;
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era =
         (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
