@@ -2,6 +2,7 @@
 
 pub mod aggregates;
 pub mod erase;
+mod experiments;
 mod export;
 mod kills;
 mod one_by_one;
