@@ -7,6 +7,7 @@
 //!   has another handle, so nothing derived of the old one is ever used with it.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -91,6 +92,8 @@ pub struct Namespace {
     pub unlearnt_impressions: UnlearntImpressions,
     pub unlearnt_pages: UnlearntPages,
     pub known_decisions: KnownDecisions,
+    /// The handle that has taken the place of this one: who waits here goes on there.
+    successor: OnceLock<Arc<Namespace>>,
     /// A user was erased since the owner looked last.
     pub(super) user_erased: AtomicBool,
     /// Wakes the training that runs here: a caller asks for its end.
@@ -127,6 +130,7 @@ impl Namespace {
             unlearnt_impressions: UnlearntImpressions::default(),
             unlearnt_pages: UnlearntPages::default(),
             known_decisions: KnownDecisions::default(),
+            successor: OnceLock::new(),
             user_erased: AtomicBool::new(false),
             training_end: Notify::new(),
             settings_changes: Mutex::default(),
@@ -190,6 +194,9 @@ impl Namespace {
             match tokio::time::timeout(timeout, reached).await {
                 Ok(true) => {}
                 Ok(false) => {
+                    if let Some(successor) = self.successor.get() {
+                        return Box::pin(successor.view_at(requested, timeout)).await;
+                    }
                     let (name, progress) = (self.name().clone(), Progress::default());
                     return Err(Error::Opening { name, progress });
                 }
@@ -253,6 +260,11 @@ impl Namespace {
             condition.discarded = true;
         });
         self.position.send_replace(Position::default());
+    }
+
+    /// Another handle takes the place of this one.
+    pub(super) fn is_followed_by(&self, successor: &Arc<Self>) {
+        self.successor.get_or_init(|| successor.clone());
     }
 
     /// Records of the log were replaced, and those to come follow what was learnt all the same.

@@ -251,16 +251,15 @@ impl Serving {
     /// Goes on with a state that was rebuilt. What was derived of the old one stays
     /// with the old handle.
     pub fn restart(&mut self, recovered: Recovered) {
-        if self.outdated_by.is_some() {
-            // A call that waits for a record at the old handle is answered from the new state.
-            let Learner { engine, position } = &*recovered.learner;
-            self.namespace.publish(engine.view(), *position);
-        }
         let tail = self.namespace.tail.clone();
         tail.advance(recovered.learner.position.sequence);
         let created_at = self.namespace.created_at;
         let namespace = handle(&self.registry, &self.slot, tail, created_at, &recovered.learner);
         let old = std::mem::replace(&mut self.namespace, Arc::new(namespace));
+        if self.outdated_by.is_some() {
+            // The same records: a call that waits for one of them waits on at the new handle.
+            old.is_followed_by(&self.namespace);
+        }
         self.jobs = JoinSet::new();
         self.duties = CancellationToken::new();
         self.is_training = false;
