@@ -1,6 +1,6 @@
 //! Looks after namespaces whether they are open or not, so that erasures of users are carried to
 //! their end, the tables behind the log come up with it and decisions past their retention go. The
-//! leader of the default namespace does it.
+//! leader of the default namespace does it; every process tells its owners of erasures.
 
 use std::collections::HashMap;
 use std::sync::Arc;

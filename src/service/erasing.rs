@@ -1,7 +1,7 @@
 //! Erasing a user: what a caller asks for.
 //!
-//! - The wish is stored before anything is done: it outlives a crash at any point, and the process that leads
-//!   the namespace does what is undone (`owner/erasing.rs`).
+//! - The request is stored before anything is done: it outlives a crash at any point, and the
+//!   process that leads the namespace does what is undone (`owner/erasing.rs`).
 //! - From then on records of the user are dropped where they are appended. Sent again, the call
 //!   finds the same erasure.
 //! - The record `UserErased` takes the user out of serving on every replica that learns it.

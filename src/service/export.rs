@@ -4,7 +4,7 @@
 //!   state has evicted or forgotten is there all the same.
 //! - A record is of the user if it names one of the ids that the user has in a view that has
 //!   learnt up to that end, or in the newest one if none has in time.
-//! - One at a time, on a thread of its own; it ends when nobody reads it any more. Memory does
+//! - One at a time, on a thread of its own; it ends when nobody reads it any more, or for [`STALLED`]. Memory does
 //!   not grow with what the user did: chunks wait until their caller reads.
 //! - What the parts look like is up to the caller.
 

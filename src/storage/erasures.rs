@@ -46,8 +46,8 @@ pub type Instead<'a> = &'a dyn Fn(&LogRecord) -> Option<Record>;
 /// `NoNamespace`.
 pub trait Erasures: Send + Sync {
     /// Stores an erasure, and suppresses its users until then. Users who are no longer suppressed by
-    /// `now` are taken off the list, and finished erasures of which nobody is on it are forgotten. Where one of the users is suppressed already nothing changes, and the
-    /// erasure that did it is returned.
+    /// `now` are taken off the list, and finished erasures of which nobody is on it are forgotten. Where
+    /// one of the users is suppressed already nothing changes, and the erasure that did it is returned.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -80,13 +80,19 @@ pub trait Erasures: Send + Sync {
         erasure_id: &str,
     ) -> Result<Option<StoredErasure>, Error>;
 
-    /// Those with something left to do, at most `count`; first those whose users are in the log.
+    /// Those whose users are still in the log, at most `count`.
     ///
     /// # Errors
     /// `Unavailable`.
-    fn unfinished(&self, partition: &Partition, count: usize) -> Result<Vec<StoredErasure>, Error>;
+    fn in_log(&self, partition: &Partition, count: usize) -> Result<Vec<StoredErasure>, Error>;
 
-    /// Namespaces that have such erasures.
+    /// Those whose users are out of the log, with something left to do; at most `count`.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn out_of_log(&self, partition: &Partition, count: usize) -> Result<Vec<StoredErasure>, Error>;
+
+    /// Namespaces that have erasures with something left to do.
     ///
     /// # Errors
     /// `Unavailable`.

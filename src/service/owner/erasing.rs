@@ -22,7 +22,6 @@ use crate::service::error::Error;
 use crate::service::namespace::Namespace;
 use crate::service::namespaces::Namespaces;
 use crate::service::profile::profile_key;
-use crate::storage;
 use crate::storage::AppendOutcome;
 use crate::storage::Instead;
 use crate::storage::Partition;
@@ -35,20 +34,22 @@ use engine::domain::Tester;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
 
-/// Erasures that are done together.
-const TOGETHER: usize = 100_000;
+/// Erasures whose records are replaced together: their ids are in memory, 64 KiB each at most.
+const REPLACED_TOGETHER: usize = 1_000;
+/// Erasures whose reports are completed together: these have no ids any more.
+const SETTLED_TOGETHER: usize = 100_000;
 /// A model without the user is due so long after the erasure was asked for.
 const MODEL_DUE_MS: i64 = Timestamp::DAY_MS;
 
 /// What a look at the erasures came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Erased {
-    /// Records were replaced: the state is to be built again.
-    pub is_rewritten: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Erased {
+    /// Records were replaced: the state is to be built again, and then to be told of.
+    Rewritten,
     /// There is more to do at once.
-    pub is_next: bool,
-    /// When a model must replace the serving one.
-    pub model_due: Option<Timestamp>,
+    More,
+    /// All that can be done now is done. When a model must replace the serving one, if it must.
+    Settled { model_due: Option<Timestamp> },
 }
 
 /// Does what is undone. `revision`: that of the log from which the state of now was learnt.
@@ -63,21 +64,16 @@ pub async fn erase(
 ) -> Result<Erased, Error> {
     let partition = namespace.tail.partition.clone();
     let (stores, workers) = (&registry.with.stores, &registry.with.workers);
-    let unfinished = {
+    let in_log = {
         let (stores, partition) = (stores.clone(), partition.clone());
-        let find = move || stores.erasures.unfinished(&partition, TOGETHER);
+        let find = move || stores.erasures.in_log(&partition, REPLACED_TOGETHER);
         workers.learning.run(find).await??
     };
-    let (in_log, replaced): (Vec<_>, Vec<_>) =
-        unfinished.into_iter().partition(|erasure| !erasure.user_ids.is_empty());
     if in_log.is_empty() {
-        if replaced.is_empty() {
-            return Ok(Erased::default());
-        }
         let (stores, now) = (stores.clone(), registry.with.clock.now());
         let learnt = (namespace.view(), revision);
-        let settle = move || settle(&stores, &partition, &replaced, learnt, now);
-        return Ok(workers.learning.run(settle).await??);
+        let settle = move || settle(&stores, &partition, learnt, now);
+        return workers.learning.run(settle).await?;
     }
     let mut pending = Vec::with_capacity(in_log.len());
     for erasure in in_log {
@@ -91,8 +87,7 @@ pub async fn erase(
     let replace = move || replace(&stores, &partition, &pending, &stop, now);
     // Where the tables are filled: no row of before comes after those that are removed.
     let is_rewritten = workers.projecting.run(replace).await??;
-    // What it came to is told next.
-    Ok(Erased { is_rewritten, is_next: true, model_due: None })
+    Ok(if is_rewritten { Erased::Rewritten } else { Erased::More })
 }
 
 /// Sees to it that the record is written which takes the user out of serving.
@@ -149,8 +144,9 @@ fn replace(
         let is_backfill = |record: &LogRecord| matches!(record.record, Record::Backfilled(_));
         let instead = |record: &LogRecord| is_backfill(record).then_some(Record::Placeholder);
         replace_all(stores, partition, stop, &instead)?;
-        stores.erasures.raise_revision(partition)?;
+        // By now none is completed. Cut off before the revision rises, all of this is done again.
         stores.snapshots.discard_after(partition, 0)?;
+        stores.erasures.raise_revision(partition)?;
     }
     if let Some(projection) = &stores.projection {
         let ids: Vec<UserId> = erased.keys().map(|&user_id| user_id.clone()).collect();
@@ -220,31 +216,31 @@ fn without(record: &LogRecord, erased: &HashMap<&UserId, Sequence>) -> Option<Re
 fn settle(
     stores: &Stores,
     partition: &Partition,
-    replaced: &[StoredErasure],
     (view, revision): (Arc<View>, u64),
     now: Timestamp,
-) -> Result<Erased, storage::Error> {
+) -> Result<Erased, Error> {
+    let replaced = stores.erasures.out_of_log(partition, SETTLED_TOGETHER)?;
+    if replaced.is_empty() {
+        return Ok(Erased::Settled { model_due: None });
+    }
     if stores.log.log_end(partition)?.revision != revision {
         // This state is of the log of before.
-        return Ok(Erased { is_rewritten: true, ..Erased::default() });
+        return Ok(Erased::Rewritten);
     }
     // Also of the ids that were kept with the erasures.
     stores.erasures.scrub()?;
-    let mut model_due = None;
+    let (mut model_due, mut finished) = (None, 0);
     let state = StateWithout {
         watermark: view.watermark(),
         log_revision: revision,
         digest: blake3::Hash::from_bytes(view.digest()).to_hex().to_string(),
     };
-    for before in replaced {
-        let corrupt = |error: Error| storage::Error::Corrupt {
-            what: "an erasure".to_owned(),
-            reason: error.to_string(),
-        };
-        let mut report = Erasure::read(before).map_err(corrupt)?.report;
+    for before in &replaced {
+        let mut report = Erasure::read(before)?.report;
         let known = report.state.get_or_insert_with(|| state.clone()).watermark;
         let model = view.model().map(|model| (model.trained_at, model.version));
         let is_finished = model.is_none_or(|(trained_at, _)| trained_at >= known);
+        finished += usize::from(is_finished);
         if is_finished {
             report.finished_at_ms = now.as_millis();
             report.model_version = model.map_or(0, |(_, version)| version);
@@ -257,5 +253,8 @@ fn settle(
             stores.erasures.report(partition, before, &after)?;
         }
     }
-    Ok(Erased { model_due, ..Erased::default() })
+    if replaced.len() == SETTLED_TOGETHER && finished > 0 {
+        return Ok(Erased::More);
+    }
+    Ok(Erased::Settled { model_due })
 }

@@ -180,13 +180,11 @@ impl Owner {
                 serving.end(&ending).await;
                 return ending;
             }
-            if matches!(ending, Ending::Rewritten) {
-                let found = self.new_revision(&entry.partition, serving.position()).await;
-                found.into_iter().for_each(|revision| serving.rebuild_meanwhile(revision));
-                continue;
-            }
             if let Some(revision) = self.new_revision(&entry.partition, serving.position()).await {
                 serving.rebuild_meanwhile(revision);
+                continue;
+            }
+            if matches!(ending, Ending::Rewritten) {
                 continue;
             }
             serving.discard();

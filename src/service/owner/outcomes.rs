@@ -106,19 +106,14 @@ impl Serving {
 
     fn erased(&mut self, erased: Result<Erased, Error>) -> Option<Ending> {
         match erased {
-            Ok(Erased { is_rewritten: true, .. }) => {
-                // What it came to is told of the state that is built then.
+            Ok(erased) => {
                 self.erasing.ended(None, Duration::ZERO);
-                self.erasing_due = true;
-                return self.outdated_by.is_none().then_some(Ending::Rewritten);
-            }
-            Ok(Erased { is_next: true, .. }) => {
-                self.erasing.ended(None, Duration::ZERO);
-                self.erasing_due = true;
-            }
-            Ok(Erased { model_due, .. }) => {
-                self.model_due = model_due;
-                self.erasing.ended(None, Duration::ZERO);
+                match erased {
+                    Erased::Settled { model_due } => self.model_due = model_due,
+                    Erased::Rewritten | Erased::More => self.erasing_due = true,
+                }
+                let rebuilds = erased == Erased::Rewritten && self.outdated_by.is_none();
+                return rebuilds.then_some(Ending::Rewritten);
             }
             Err(Error::NoNamespace(_)) => return Some(Ending::Gone),
             Err(error) => {

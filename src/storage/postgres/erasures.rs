@@ -150,16 +150,12 @@ impl Erasures for PostgresStore {
         })
     }
 
-    fn unfinished(&self, partition: &Partition, count: usize) -> Result<Vec<StoredErasure>, Error> {
-        let query = format!(
-            "{ERASURE} WHERE namespace_id = $1 AND NOT is_finished
-             ORDER BY user_ids IS NULL LIMIT $2"
-        );
-        self.sessions.read(async |client| {
-            let id = namespace_id(client, partition).await?;
-            let rows = client.query(&query, &[&id, &integer(count as u64)]).await?;
-            rows.iter().map(stored).collect()
-        })
+    fn in_log(&self, partition: &Partition, count: usize) -> Result<Vec<StoredErasure>, Error> {
+        self.unfinished(partition, "user_ids IS NOT NULL", count)
+    }
+
+    fn out_of_log(&self, partition: &Partition, count: usize) -> Result<Vec<StoredErasure>, Error> {
+        self.unfinished(partition, "user_ids IS NULL", count)
     }
 
     fn namespaces_with_unfinished(&self) -> Result<Vec<NamespaceName>, Error> {
@@ -258,6 +254,23 @@ impl Erasures for PostgresStore {
 }
 
 impl PostgresStore {
+    /// Those with something left to do for which the condition holds.
+    fn unfinished(
+        &self,
+        partition: &Partition,
+        condition: &str,
+        count: usize,
+    ) -> Result<Vec<StoredErasure>, Error> {
+        let query = format!(
+            "{ERASURE} WHERE namespace_id = $1 AND NOT is_finished AND {condition} LIMIT $2"
+        );
+        self.sessions.read(async |client| {
+            let id = namespace_id(client, partition).await?;
+            let rows = client.query(&query, &[&id, &integer(count as u64)]).await?;
+            rows.iter().map(stored).collect()
+        })
+    }
+
     /// Changes who is suppressed in a partition, under its lock.
     fn suppressing<T>(
         &self,

@@ -50,7 +50,7 @@ const COMPLETE: &str = "UPDATE snapshots SET parts = $2
     FROM namespaces
     WHERE snapshots.id = $1 AND touched_at > '-infinity'
       AND namespaces.id = namespace_id AND namespaces.name IS NOT NULL
-      AND namespaces.log_revision = snapshots.log_revision";
+      AND namespaces.log_revision = snapshots.log_revision AND NOT namespaces.is_rewritten";
 const HIDE: &str = "UPDATE snapshots SET parts = NULL, touched_at = '-infinity' WHERE id = $1";
 const COMPLETED: &str =
     "SELECT id, watermark, chain, engine_revision, taken_at_ms, parts, log_revision

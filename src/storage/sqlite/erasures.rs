@@ -132,18 +132,12 @@ impl Erasures for SqliteStore {
         })
     }
 
-    fn unfinished(&self, partition: &Partition, count: usize) -> Result<Vec<StoredErasure>, Error> {
-        self.reading(|connection| {
-            let id = namespace_id(connection, partition)?;
-            let query = format!(
-                "{ERASURE} WHERE namespace_id = ?1 AND NOT is_finished
-                 ORDER BY user_ids IS NULL LIMIT ?2"
-            );
-            let mut statement = connection.prepare_cached(&query)?;
-            let parameters = params![id, integer(count as u64)];
-            let rows = statement.query_map(parameters, |row| Ok(stored(row)))?;
-            rows.map(|erasure| erasure?).collect()
-        })
+    fn in_log(&self, partition: &Partition, count: usize) -> Result<Vec<StoredErasure>, Error> {
+        self.unfinished(partition, "user_ids IS NOT NULL", count)
+    }
+
+    fn out_of_log(&self, partition: &Partition, count: usize) -> Result<Vec<StoredErasure>, Error> {
+        self.unfinished(partition, "user_ids IS NULL", count)
     }
 
     fn namespaces_with_unfinished(&self) -> Result<Vec<NamespaceName>, Error> {
@@ -273,6 +267,25 @@ impl Erasures for SqliteStore {
 }
 
 impl SqliteStore {
+    /// Those with something left to do for which the condition holds.
+    fn unfinished(
+        &self,
+        partition: &Partition,
+        condition: &str,
+        count: usize,
+    ) -> Result<Vec<StoredErasure>, Error> {
+        self.reading(|connection| {
+            let id = namespace_id(connection, partition)?;
+            let query = format!(
+                "{ERASURE} WHERE namespace_id = ?1 AND NOT is_finished AND {condition} LIMIT ?2"
+            );
+            let mut statement = connection.prepare_cached(&query)?;
+            let parameters = params![id, integer(count as u64)];
+            let rows = statement.query_map(parameters, |row| Ok(stored(row)))?;
+            rows.map(|erasure| erasure?).collect()
+        })
+    }
+
     /// Changes who is suppressed.
     fn suppressing<T>(
         &self,

@@ -155,7 +155,8 @@ impl SqliteStore {
         let namespace_id = namespace_id(&writer.connection, partition)?;
         let completed = writer.connection.execute(
             "UPDATE snapshots SET parts = ?2 WHERE id = ?1
-             AND log_revision = (SELECT log_revision FROM namespaces WHERE id = ?3)",
+             AND log_revision =
+                 (SELECT log_revision FROM namespaces WHERE id = ?3 AND NOT is_rewritten)",
             params![snapshot_id, parts, namespace_id],
         )?;
         if completed > 0 {

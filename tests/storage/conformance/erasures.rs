@@ -120,13 +120,15 @@ pub fn an_erasure_is_told_of_until_it_is_finished_and_goes_with_its_namespace(st
     let first = begin(store, &partition, "first", &["bob", "visit"]);
     begin(store, &partition, "second", &["ann"]);
     let unfinished = |store: &dyn Erasing| {
-        let found = store.unfinished(&partition, 10).unwrap();
+        let mut found = store.in_log(&partition, 10).unwrap();
+        found.extend(store.out_of_log(&partition, 10).unwrap());
         let mut ids: Vec<_> = found.into_iter().map(|one| one.erasure_id).collect();
         ids.sort_unstable();
         ids
     };
     assert_eq!(unfinished(store), ["first", "second"]);
-    assert_eq!(store.unfinished(&partition, 1).unwrap().len(), 1);
+    assert_eq!(store.in_log(&partition, 1).unwrap().len(), 1);
+    assert_eq!(store.out_of_log(&partition, 10).unwrap(), []);
     let waiting = store.namespaces_with_unfinished().unwrap();
     assert_eq!(waiting, [NamespaceName::parse("shop").unwrap()]);
     assert_eq!(store.erasure(&partition, "first").unwrap(), Some(first.clone()));

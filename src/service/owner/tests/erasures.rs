@@ -37,7 +37,11 @@ impl Erasures for Process {
         Ok(None)
     }
 
-    fn unfinished(
+    fn in_log(&self, _partition: &Partition, _count: usize) -> Result<Vec<StoredErasure>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn out_of_log(
         &self,
         _partition: &Partition,
         _count: usize,
